@@ -1,0 +1,486 @@
+//! Arguments against a signature: positions, names, types, ranges. Shared by every layer,
+//! `compile`, `fit` and the optimizers.
+
+use crate::ast::{Call, Expr, ExprKind, Ident, Span};
+use crate::count::MAX_VALUES;
+use crate::diagnostics::{Diagnostic, did_you_mean, join, quote, thousands};
+
+/// What can be called, with its parameters in Keras's order.
+#[derive(Debug)]
+pub struct Signature {
+    /// Keras's name.
+    pub name: &'static str,
+    /// In the order of positional arguments.
+    pub params: &'static [Param],
+}
+
+/// One parameter.
+#[derive(Debug)]
+pub struct Param {
+    /// Keras's name.
+    pub name: &'static str,
+    need: Need,
+}
+
+#[derive(Debug)]
+enum Need {
+    Required,
+    Optional,
+    Unsupported { accepted: &'static str },
+}
+
+/// A parameter without default.
+#[must_use]
+pub const fn required(name: &'static str) -> Param {
+    Param { name, need: Need::Required }
+}
+
+/// A parameter with a default.
+#[must_use]
+pub const fn optional(name: &'static str) -> Param {
+    Param { name, need: Need::Optional }
+}
+
+/// A parameter of Keras that is not supported yet; `accepted`, its default there, is let pass.
+#[must_use]
+pub const fn unsupported(name: &'static str, accepted: &'static str) -> Param {
+    Param { name, need: Need::Unsupported { accepted } }
+}
+
+/// An interval of numbers, and its name in messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Interval {
+    /// Smallest number allowed.
+    pub from: f64,
+    /// Largest number allowed, or the first that is not.
+    pub to: f64,
+    /// Whether `to` itself is excluded.
+    pub half_open: bool,
+    /// As in "must be a rate in [0,1)".
+    pub name: &'static str,
+}
+
+impl Interval {
+    /// Zero and above.
+    pub const NON_NEGATIVE: Self =
+        Self { from: 0.0, to: f64::MAX, half_open: false, name: "a number of at least 0" };
+    /// A share that leaves something.
+    pub const RATE: Self = Self { from: 0.0, to: 1.0, half_open: true, name: "a rate in [0,1)" };
+    /// Above zero.
+    pub const POSITIVE: Self = Self {
+        from: f64::MIN_POSITIVE,
+        to: f64::MAX,
+        half_open: false,
+        name: "a number greater than 0",
+    };
+
+    fn contains(self, value: f64) -> bool {
+        value >= self.from && if self.half_open { value < self.to } else { value <= self.to }
+    }
+}
+
+/// The arguments of one call, sorted to the parameters of its signature. A getter that finds a
+/// mistake records it and gives `None`.
+#[derive(Debug)]
+pub struct Args<'a> {
+    owner: String,
+    at: Span,
+    signature: &'static Signature,
+    values: Vec<Option<&'a Expr>>,
+    errors: Vec<Diagnostic>,
+}
+
+impl<'a> Args<'a> {
+    /// Sorts the arguments of `call` to the parameters of `signature`. `owner` opens every
+    /// message, as in "Dense layer `dense`".
+    #[must_use]
+    pub fn bind(signature: &'static Signature, call: &'a Call, owner: impl Into<String>) -> Self {
+        let mut args = Self {
+            owner: owner.into(),
+            at: call.name.span.clone(),
+            signature,
+            values: vec![None; signature.params.len()],
+            errors: Vec::new(),
+        };
+        let mut first_named: Option<&Ident> = None;
+        let mut misplaced = vec![false; signature.params.len()];
+        for (position, arg) in call.args.iter().enumerate() {
+            let slot = match (&arg.name, first_named) {
+                (Some(name), _) => {
+                    first_named = first_named.or(Some(name));
+                    args.slot_of(name)
+                }
+                (None, Some(named)) => {
+                    args.report_late_position(&arg.value, named);
+                    // Whatever it was meant for, it is not missing as well.
+                    misplaced.fill(true);
+                    None
+                }
+                (None, None) => args.slot_at(position, arg.value.span.clone()),
+            };
+            if let Some(slot) = slot {
+                args.fill(slot, arg.name.as_ref(), &arg.value);
+            } else if arg.name.is_some() {
+                misplaced.fill(true);
+            }
+        }
+        args.report_missing(&misplaced);
+        args
+    }
+
+    fn slot_of(&mut self, name: &Ident) -> Option<usize> {
+        let params = self.signature.params;
+        let slot = params.iter().position(|param| param.name == name.text);
+        if slot.is_none() {
+            let known =
+                params.iter().filter(|param| !matches!(param.need, Need::Unsupported { .. }));
+            let known: Vec<String> = known.map(|param| quote(param.name)).collect();
+            let help = special_help(&name.text)
+                .or_else(|| did_you_mean(&name.text, params.iter().map(|param| param.name)))
+                .unwrap_or_else(|| match known.as_slice() {
+                    [] => "it takes no arguments".to_owned(),
+                    known => format!("it takes {}", join(known, "and")),
+                });
+            let message = format!("{}: no argument {}", self.owner, quote(&name.text));
+            self.errors.push(
+                Diagnostic::new(name.span.clone(), message).label("unknown argument").help(help),
+            );
+        }
+        slot
+    }
+
+    fn slot_at(&mut self, position: usize, span: Span) -> Option<usize> {
+        let most = self.signature.params.len();
+        if position < most {
+            return Some(position);
+        }
+        // One error for all that is too much.
+        if position == most {
+            let message = match most {
+                0 => format!("{}: takes no arguments", self.owner),
+                1 => format!("{}: takes at most 1 argument", self.owner),
+                _ => format!("{}: takes at most {most} arguments", self.owner),
+            };
+            self.errors.push(Diagnostic::new(span, message).label("one too many"));
+        }
+        None
+    }
+
+    fn report_late_position(&mut self, value: &Expr, named: &Ident) {
+        let message = format!("{}: an argument without a name follows one with a name", self.owner);
+        self.errors.push(
+            Diagnostic::new(value.span.clone(), message)
+                .label("whose value is this?")
+                .secondary(named.span.clone(), "arguments have names from here on")
+                .help(format!("write `name = {value}`, or move it to the front")),
+        );
+    }
+
+    fn fill(&mut self, slot: usize, name: Option<&Ident>, value: &'a Expr) {
+        let param = &self.signature.params[slot];
+        if let Some(first) = self.values[slot] {
+            let at = name.map_or(&value.span, |name| &name.span).clone();
+            let message = format!("{}: `{}` is given twice", self.owner, param.name);
+            self.errors.push(
+                Diagnostic::new(at, message)
+                    .label("the second time")
+                    .secondary(first.span.clone(), "the first time"),
+            );
+            return;
+        }
+        self.values[slot] = Some(value);
+        if let Need::Unsupported { accepted } = param.need
+            && !means(value, accepted)
+        {
+            let at = name.map_or(value.span.start, |name| name.span.start)..value.span.end;
+            let message = format!("{}: `{}` is not supported yet", self.owner, param.name);
+            self.errors.push(
+                Diagnostic::new(at, message)
+                    .label(format!("only the default for now: `{accepted}`")),
+            );
+        }
+    }
+
+    fn report_missing(&mut self, misplaced: &[bool]) {
+        let missing: Vec<String> = self
+            .signature
+            .params
+            .iter()
+            .zip(&self.values)
+            .zip(misplaced)
+            .filter(|((param, value), misplaced)| {
+                matches!(param.need, Need::Required) && value.is_none() && !**misplaced
+            })
+            .map(|((param, _), _)| quote(param.name))
+            .collect();
+        if !missing.is_empty() {
+            let missing = join(&missing, "and");
+            self.errors.push(
+                Diagnostic::new(self.at.clone(), format!("{}: needs {missing}", self.owner))
+                    .label(format!("{missing} not given")),
+            );
+        }
+    }
+
+    /// Who is asked for these arguments, as messages put it.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Where the name of the call stands.
+    #[must_use]
+    pub fn at(&self) -> Span {
+        self.at.clone()
+    }
+
+    /// Where the value of `name` stands; the call's name where it is absent.
+    #[must_use]
+    pub fn span(&self, name: &str) -> Span {
+        self.value(name).map_or_else(|| self.at(), |value| value.span.clone())
+    }
+
+    /// Whether a mistake was found.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// The mistakes found.
+    #[must_use]
+    pub fn into_errors(self) -> Vec<Diagnostic> {
+        self.errors
+    }
+
+    /// The mistake recorded last, to add to it.
+    pub fn last_error(&mut self) -> Option<&mut Diagnostic> {
+        self.errors.last_mut()
+    }
+
+    /// Records a mistake; the message is put behind the owner.
+    pub fn error(&mut self, at: Span, message: &str, label: impl Into<String>) -> &mut Diagnostic {
+        let message = format!("{}: {message}", self.owner);
+        self.errors.push(Diagnostic::new(at, message).label(label));
+        let last = self.errors.len() - 1;
+        &mut self.errors[last]
+    }
+
+    /// The value of a parameter, `None` where it is left out.
+    ///
+    /// # Panics
+    ///
+    /// If the signature has no such parameter.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&'a Expr> {
+        let slot = self.signature.params.iter().position(|param| param.name == name);
+        self.values[slot.expect("a parameter of the signature")]
+    }
+
+    fn given(&self, name: &str) -> Option<&'a Expr> {
+        self.value(name).filter(|value| !is_none(value))
+    }
+
+    fn wrong<T>(&mut self, value: &Expr, name: &str, rule: &str) -> Option<T> {
+        let message = format!("`{name}` must be {rule}, found {}", quote(value));
+        self.error(value.span.clone(), &message, format!("not {rule}"));
+        None
+    }
+
+    /// A positive integer without default; `None` if absent, which `bind` has reported.
+    pub fn size(&mut self, name: &str) -> Option<u64> {
+        let value = self.value(name)?;
+        self.integer(value, name, "a positive integer")
+    }
+
+    /// A positive integer.
+    pub fn size_or(&mut self, name: &str, default: u64) -> Option<u64> {
+        match self.given(name) {
+            Some(value) => self.integer(value, name, "a positive integer"),
+            None => Some(default),
+        }
+    }
+
+    /// A whole number of either sign.
+    pub fn signed_or(&mut self, name: &str, default: i64) -> Option<i64> {
+        let Some(value) = self.given(name) else { return Some(default) };
+        match &value.kind {
+            ExprKind::Number(text) if is_whole(text) => {
+                text.replace('_', "").parse().ok().or_else(|| self.wrong(value, name, "an integer"))
+            }
+            _ => self.wrong(value, name, "an integer"),
+        }
+    }
+
+    /// `3` or `(3, 3)`: height and width.
+    pub fn pair(&mut self, name: &str) -> Option<[u64; 2]> {
+        let value = self.value(name)?;
+        self.pair_of(value, name)
+    }
+
+    /// `3` or `(3, 3)`: height and width.
+    pub fn pair_or(&mut self, name: &str, default: [u64; 2]) -> Option<[u64; 2]> {
+        match self.given(name) {
+            Some(value) => self.pair_of(value, name),
+            None => Some(default),
+        }
+    }
+
+    fn pair_of(&mut self, value: &Expr, name: &str) -> Option<[u64; 2]> {
+        const RULE: &str = "a positive integer or a pair of them";
+        match &value.kind {
+            ExprKind::Tuple(items) | ExprKind::List(items) => match items.as_slice() {
+                [height, width] => {
+                    let height = self.integer(height, name, "a pair of positive integers");
+                    let width = self.integer(width, name, "a pair of positive integers");
+                    Some([height?, width?])
+                }
+                _ => self.wrong(value, name, RULE),
+            },
+            _ => self.integer(value, name, RULE).map(|size| [size, size]),
+        }
+    }
+
+    /// One value as a positive integer; also for arguments outside a signature.
+    pub fn integer(&mut self, value: &Expr, name: &str, rule: &str) -> Option<u64> {
+        let ExprKind::Number(text) = &value.kind else { return self.wrong(value, name, rule) };
+        if !is_whole(text) || text.starts_with('-') {
+            return self.wrong(value, name, rule);
+        }
+        match text.replace('_', "").parse::<u64>() {
+            Ok(0) => self.wrong(value, name, rule),
+            Ok(size) if size <= MAX_VALUES => Some(size),
+            Ok(_) | Err(_) => {
+                let most = thousands(MAX_VALUES.into());
+                let message = format!("size overflow: {} exceeds {most}", quote(text));
+                self.error(value.span.clone(), &message, "too large");
+                None
+            }
+        }
+    }
+
+    /// A number inside an interval, without default.
+    pub fn number(&mut self, name: &str, interval: Interval) -> Option<f64> {
+        let value = self.value(name)?;
+        self.number_of(value, name, interval)
+    }
+
+    /// A number inside an interval.
+    pub fn number_or(&mut self, name: &str, default: f64, interval: Interval) -> Option<f64> {
+        match self.given(name) {
+            Some(value) => self.number_of(value, name, interval),
+            None => Some(default),
+        }
+    }
+
+    fn number_of(&mut self, value: &Expr, name: &str, interval: Interval) -> Option<f64> {
+        let number = match &value.kind {
+            ExprKind::Number(text) => text.replace('_', "").parse::<f64>().ok(),
+            ExprKind::Str(_) | ExprKind::Tuple(_) | ExprKind::List(_) | ExprKind::Call(_) => None,
+        };
+        match number {
+            // -0.0 and 0.0 mean the same; equal models must be equal in the IR.
+            Some(number) if interval.contains(number) => Some(number + 0.0),
+            _ => self.wrong(value, name, interval.name),
+        }
+    }
+
+    /// A number inside an interval, or nothing.
+    #[allow(clippy::option_option, reason = "a mistake, no value, a value")]
+    pub fn number_or_none(&mut self, name: &str, interval: Interval) -> Option<Option<f64>> {
+        match self.given(name) {
+            Some(value) => self.number_of(value, name, interval).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn flag_or(&mut self, name: &str, default: bool) -> Option<bool> {
+        self.choice_or(name, &[("true", true), ("false", false)], default)
+    }
+
+    /// One of several names.
+    pub fn choice_or<T: Copy>(
+        &mut self,
+        name: &str,
+        choices: &[(&str, T)],
+        default: T,
+    ) -> Option<T> {
+        match self.value(name) {
+            Some(value) => self.choice_of(value, name, choices, &[]),
+            None => Some(default),
+        }
+    }
+
+    /// `value` as one of several names; `later` are names that are not supported yet.
+    pub fn choice_of<T: Copy>(
+        &mut self,
+        value: &Expr,
+        name: &str,
+        choices: &[(&str, T)],
+        later: &[&str],
+    ) -> Option<T> {
+        let found = value.as_name();
+        if let Some(&(_, choice)) = choices.iter().find(|(known, _)| Some(*known) == found) {
+            return Some(choice);
+        }
+        let span = value.span.clone();
+        if let Some(found) = found.filter(|found| later.contains(found)) {
+            let message = format!("`{name} = {found}` is not supported yet");
+            let diagnostic = self.error(span, &message, "not supported yet");
+            diagnostic.help.push(format!("use {}", listing(choices)));
+            return None;
+        }
+        let names = choices.iter().map(|(known, _)| *known).chain(later.iter().copied());
+        let help = found.and_then(|found| did_you_mean(found, names));
+        // A long list is only shown where nothing better can be said.
+        let (rule, help) = if choices.len() > MANY {
+            ("a known name".to_owned(), help.or_else(|| Some(format!("use {}", listing(choices)))))
+        } else {
+            (listing(choices), help)
+        };
+        let message = format!("`{name}` must be {rule}, found {}", quote(value));
+        let diagnostic = self.error(span, &message, format!("not a valid `{name}`"));
+        diagnostic.help.extend(help);
+        None
+    }
+}
+
+/// The most names that a message lists.
+const MANY: usize = 4;
+
+fn listing<T>(choices: &[(&str, T)]) -> String {
+    let names: Vec<String> = choices.iter().map(|(known, _)| quote(known)).collect();
+    join(&names, "or")
+}
+
+/// Arguments that Keras takes for every layer and that have their own place here.
+fn special_help(name: &str) -> Option<String> {
+    match name {
+        "name" => Some("a layer is named by a label: `conv1: Conv2D(…);`".to_owned()),
+        "input_shape" | "input_dim" => {
+            Some("the input has a statement of its own: `input(28, 28, 1);`".to_owned())
+        }
+        "dtype" | "trainable" => Some(format!("`{name}` is not supported yet")),
+        _ => None,
+    }
+}
+
+fn is_none(value: &Expr) -> bool {
+    matches!(value.as_name(), Some("None" | "none"))
+}
+
+fn is_whole(text: &str) -> bool {
+    !text.contains(['.', 'e', 'E'])
+}
+
+/// Whether `value` is `accepted`, in whatever notation.
+fn means(value: &Expr, accepted: &str) -> bool {
+    match (&value.kind, value.as_name()) {
+        (_, Some(name)) => name == accepted || is_none(value),
+        (ExprKind::Number(text), None) => {
+            let number = |text: &str| text.replace('_', "").parse::<f64>().ok();
+            number(text).is_some_and(|value| number(accepted) == Some(value))
+        }
+        _ => false,
+    }
+}

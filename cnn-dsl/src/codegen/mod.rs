@@ -1,0 +1,197 @@
+//! From a plan to Rust.
+//!
+//! For each model: a type with its constants, and an anonymous constant around everything else, so
+//! that nothing but the type's name can meet the user's names. Inside, all names come from `use`,
+//! and nothing from the prelude, which the user may have shadowed or switched off.
+
+mod consts;
+mod passes;
+mod skeleton;
+mod storage;
+
+use std::collections::HashSet;
+
+use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use quote::quote;
+
+use crate::ir::Model;
+use crate::passes::{Plan, plan_with};
+
+pub use skeleton::skeleton;
+
+/// How code is emitted.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Path of the runtime crate as the user's crate sees it.
+    pub runtime: TokenStream,
+    /// Whether `backward` goes on to the input's gradient, which training does not need.
+    pub input_gradient: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { runtime: quote!(::cnn_runtime), input_gradient: false }
+    }
+}
+
+/// The code of all models.
+#[must_use]
+pub fn emit(models: &[Model], options: &Options) -> TokenStream {
+    models.iter().map(|model| emit_one(model, options)).collect()
+}
+
+fn emit_one(model: &Model, options: &Options) -> TokenStream {
+    let plan = plan_with(model, options.input_gradient);
+    let code = Code { model, plan: &plan, runtime: &options.runtime };
+    let public = code.public();
+    let body: TokenStream =
+        [code.layer_constants(), code.storage(), code.functions(), code.network()]
+            .into_iter()
+            .collect();
+    let uses = uses(&options.runtime, &body);
+    quote! {
+        #public
+
+        const _: () = {
+            #uses
+            #body
+        };
+    }
+}
+
+/// Names of the runtime that emitted code may use, by module.
+const NAMES: &[(&str, &[&str])] = &[
+    ("__private", &["None", "Option", "Some"]),
+    ("buffer", &["Carve"]),
+    (
+        "layer",
+        &[
+            "Activation", "At", "Conv2D", "ConvPool", "Dense", "Dropout", "MaxPooling2D", "Softmax",
+        ],
+    ),
+    (
+        "network",
+        &["Defaults", "Initializer", "LayerInfo", "LossKind", "Network", "Pass", "Shards", "TensorInfo"],
+    ),
+    ("optimizer", &["OptimizerKind"]),
+];
+
+/// Imports of exactly the names that the code uses, for the sake of the user's lints.
+fn uses(runtime: &TokenStream, body: &TokenStream) -> TokenStream {
+    let mut used = HashSet::new();
+    collect(body.clone(), &mut used);
+    NAMES
+        .iter()
+        .map(|(module, names)| {
+            let names: Vec<_> =
+                names.iter().filter(|name| used.contains(**name)).map(|name| ident(name)).collect();
+            let module = ident(module);
+            match names.as_slice() {
+                [] => TokenStream::new(),
+                [name] => quote!(use #runtime::#module::#name;),
+                names => quote!(use #runtime::#module::{#(#names),*};),
+            }
+        })
+        .collect()
+}
+
+/// All identifiers in some code.
+fn collect(tokens: TokenStream, into: &mut HashSet<String>) {
+    for tree in tokens {
+        match tree {
+            TokenTree::Ident(ident) => {
+                into.insert(ident.to_string());
+            }
+            TokenTree::Group(group) => collect(group.stream(), into),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+    }
+}
+
+/// One model's code in the making.
+struct Code<'a> {
+    model: &'a Model,
+    plan: &'a Plan,
+    runtime: &'a TokenStream,
+}
+
+impl Code<'_> {
+    fn name(&self) -> Ident {
+        ident(&self.model.name)
+    }
+}
+
+/// A size or a count: digits in groups of three, no suffix.
+#[must_use]
+pub fn number(value: u64) -> Literal {
+    grouped(value).parse().unwrap_or_else(|_| Literal::u64_unsuffixed(value))
+}
+
+/// `1_234_567`; up to five digits stay together, as clippy wants them.
+fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    if digits.len() <= 5 {
+        return digits;
+    }
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push('_');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn ident(name: &str) -> Ident {
+    Ident::new(name, Span::call_site())
+}
+
+fn doc(text: &str) -> TokenStream {
+    let text = format!(" {text}");
+    quote!(#[doc = #text])
+}
+
+/// Emitted code as a person would lay it out.
+#[must_use]
+pub fn pretty(tokens: TokenStream) -> String {
+    let plain = tokens.to_string();
+    // Emitted tokens are a file of Rust; if ever not, rustc says where better than we could.
+    syn::parse2(tokens).map_or(plain, |file| spaced(&prettyplease::unparse(&file)))
+}
+
+/// Sets items apart by empty lines.
+fn spaced(code: &str) -> String {
+    let mut out = String::new();
+    let mut previous = "";
+    for line in code.lines() {
+        let (text, before) = (line.trim_start(), previous.trim_start());
+        let starts = text.starts_with("///") || text.starts_with("#[") || is_item(text);
+        let inside = before.starts_with("///") || before.starts_with("#[") || before.ends_with('{');
+        let list = text.starts_with("use ") && (before.starts_with("use ") || before == "};")
+            || is_plain_item(text) && is_plain_item(before);
+        if starts && !inside && !list && !before.is_empty() && !is_field(text, before) {
+            out.push('\n');
+        }
+        out.push_str(line);
+        out.push('\n');
+        previous = line;
+    }
+    out
+}
+
+/// A field or variant's doc comment follows a line that ends in a comma.
+fn is_field(_text: &str, before: &str) -> bool {
+    before.ends_with(',')
+}
+
+fn is_item(text: &str) -> bool {
+    ["pub ", "const ", "struct ", "impl ", "impl<", "fn ", "use "]
+        .iter()
+        .any(|start| text.starts_with(start))
+}
+
+/// Constants and types of a line stand together.
+fn is_plain_item(text: &str) -> bool {
+    (text.starts_with("const ") || text.starts_with("type ")) && text.ends_with(';')
+}

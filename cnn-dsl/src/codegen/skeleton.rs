@@ -1,0 +1,88 @@
+//! What the macro emits for a model with mistakes: its name with nothing behind it, so that the
+//! rest of the user's crate is not flooded with follow-up errors.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::{Options, ident};
+
+/// A type of the model's name that has everything a model has, and sizes of 1.
+#[must_use]
+pub fn skeleton(name: &str, options: &Options) -> TokenStream {
+    let (text, name, runtime) = (name, ident(name), &options.runtime);
+    quote! {
+        #[doc = " A model whose declaration has errors."]
+        pub struct #name;
+
+        #[allow(missing_docs)]
+        impl #name {
+            pub const SUMMARY: &'static str = "";
+            pub const INPUT_SHAPE: [usize; 1] = [1];
+            pub const OUTPUT_SHAPE: [usize; 1] = [1];
+            pub const PARAMS: usize = 0;
+            pub const TRAINABLE_PARAMS: usize = 0;
+            pub const NON_TRAINABLE_PARAMS: usize = 0;
+            pub const MACS: u64 = 0;
+            pub const WEIGHTS_BYTES: u64 = 0;
+            pub const INFERENCE_BYTES: u64 = 0;
+            pub const TRAINING_BYTES: u64 = 0;
+
+            #[must_use]
+            pub fn new(seed: u64) -> #runtime::Model<Self> {
+                #runtime::Model::new(seed)
+            }
+        }
+
+        const _: () = {
+            use #runtime::__private::Option;
+            use #runtime::network::{Defaults, LayerInfo, LossKind, Network, Pass, Shards, TensorInfo};
+            use #runtime::optimizer::OptimizerKind;
+
+            impl Network for #name {
+                type Weights = [f32; 1];
+                type Packed = [f32; 1];
+                type Transposed = [f32; 1];
+                type Input = [f32; 1];
+                type Output = [f32; 1];
+
+                const NAME: &'static str = #text;
+                const SUMMARY: &'static str = "";
+                const INPUT_SHAPE: &'static [usize] = &[1];
+                const OUTPUT_SHAPE: &'static [usize] = &[1];
+                const LAYERS: &'static [LayerInfo] = &[];
+                const TENSORS: &'static [TensorInfo] = &[];
+                const ARCHITECTURE_HASH: u64 = 0;
+                const DEFAULTS: Defaults = Defaults {
+                    loss: LossKind::CategoricalCrossentropy,
+                    optimizer: OptimizerKind::RMSPROP,
+                    batch_size: 1,
+                    epochs: 1,
+                };
+                const SHARD: usize = 1;
+                const SINGLE_ARENA: usize = 1;
+                const SHARD_ARENA: usize = 1;
+                const TAPE: usize = 1;
+
+                fn pack(_: &Self::Weights, _: &mut Self::Packed) {}
+                fn transpose(_: &Self::Weights, _: &mut Self::Transposed) {}
+                fn inputs(arena: &mut [f32], _: usize) -> &mut [Self::Input] {
+                    arena.as_chunks_mut().0
+                }
+                fn outputs(arena: &mut [f32], _: usize) -> &mut [Self::Output] {
+                    arena.as_chunks_mut().0
+                }
+                fn scores(arena: &mut [f32], _: usize) -> &mut [Self::Output] {
+                    arena.as_chunks_mut().0
+                }
+                fn score_gradients(tape: &mut [f32]) -> &mut [Self::Output] {
+                    tape.as_chunks_mut().0
+                }
+                fn forward(
+                    _: &Self::Packed, _: Pass, _: usize, _: usize, _: &mut [f32], _: Option<&mut [f32]>,
+                ) {}
+                fn backward(_: &Self::Transposed, _: Pass, _: usize, _: &mut [f32], _: &mut [f32]) {}
+                fn weight_gradients(_: &Shards<'_>, _: &mut Self::Weights) {}
+            }
+        };
+    }
+}

@@ -1,0 +1,178 @@
+//! Activation functions: `Activation`, `ReLU`, `Softmax`, and the argument `activation` of others.
+
+use crate::bind::{Args, Interval, Signature, optional, required};
+use crate::ir::Shape;
+
+use super::{Built, Definition, Kind};
+
+/// An activation function by its Keras name, with Keras's constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// x
+    Linear,
+    /// max(x, 0)
+    Relu,
+    /// min(max(x, 0), 6)
+    Relu6,
+    /// x, or 0.2 x where negative
+    LeakyRelu,
+    /// x, or exp(x) - 1 where negative
+    Elu,
+    /// elu scaled to keep mean and variance (Klambauer et al. 2017)
+    Selu,
+    /// x times the normal distribution function at x, exact
+    Gelu,
+    /// x sigmoid(x); `swish` is another name for it
+    Silu,
+    /// 1 / (1 + exp(-x))
+    Sigmoid,
+    /// tanh(x)
+    Tanh,
+    /// exp(x) / sum exp(x) over the last axis
+    Softmax,
+    /// log(1 + exp(x))
+    Softplus,
+    /// relu6(x + 3) / 6
+    HardSigmoid,
+    /// `x hard_sigmoid(x)`; `hard_silu` is another name for it
+    HardSwish,
+    /// x tanh(softplus(x))
+    Mish,
+    /// exp(x)
+    Exponential,
+}
+
+/// Every name, the preferred one of each function first.
+const NAMES: &[(&str, Activation)] = &[
+    ("linear", Activation::Linear),
+    ("relu", Activation::Relu),
+    ("relu6", Activation::Relu6),
+    ("leaky_relu", Activation::LeakyRelu),
+    ("elu", Activation::Elu),
+    ("selu", Activation::Selu),
+    ("gelu", Activation::Gelu),
+    ("silu", Activation::Silu),
+    ("swish", Activation::Silu),
+    ("sigmoid", Activation::Sigmoid),
+    ("tanh", Activation::Tanh),
+    ("softmax", Activation::Softmax),
+    ("softplus", Activation::Softplus),
+    ("hard_sigmoid", Activation::HardSigmoid),
+    ("hard_swish", Activation::HardSwish),
+    ("hard_silu", Activation::HardSwish),
+    ("mish", Activation::Mish),
+    ("exponential", Activation::Exponential),
+];
+
+/// Names that Keras knows too.
+const NOT_YET: &[&str] = &[
+    "celu",
+    "glu",
+    "hard_shrink",
+    "hard_tanh",
+    "log_sigmoid",
+    "log_softmax",
+    "soft_shrink",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "tanh_shrink",
+    "threshold",
+];
+
+impl Activation {
+    /// Keras's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, known)| *known == self).map_or("linear", |(name, _)| name)
+    }
+}
+
+/// Arguments of `ReLU`, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReLU {
+    /// The largest value let through.
+    pub max_value: Option<f64>,
+    /// Slope below the threshold.
+    pub negative_slope: f64,
+    /// Where it starts to rise.
+    pub threshold: f64,
+}
+
+/// Arguments of `Softmax`, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Softmax {
+    /// The axis summed over, counted from the first after the batch.
+    pub axis: usize,
+}
+
+/// The entry of `Activation` in [`super::ALL`].
+pub const DEFINITION: Definition = Definition {
+    signature: Signature { name: "Activation", params: &[required("activation")] },
+    aliases: &[],
+    build: build_activation,
+};
+
+/// The entry of `ReLU` in [`super::ALL`].
+pub const RELU: Definition = Definition {
+    signature: Signature {
+        name: "ReLU",
+        params: &[optional("max_value"), optional("negative_slope"), optional("threshold")],
+    },
+    aliases: &[],
+    build: build_relu,
+};
+
+/// The entry of `Softmax` in [`super::ALL`].
+pub const SOFTMAX: Definition = Definition {
+    signature: Signature { name: "Softmax", params: &[optional("axis")] },
+    aliases: &[],
+    build: build_softmax,
+};
+
+/// The argument `activation`, linear unless given.
+pub(crate) fn argument(args: &mut Args<'_>) -> Option<Activation> {
+    match args.value("activation") {
+        None => Some(Activation::Linear),
+        Some(value) if matches!(value.as_name(), Some("None" | "none")) => Some(Activation::Linear),
+        Some(value) => args.choice_of(value, "activation", NAMES, NOT_YET),
+    }
+}
+
+fn build_activation(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
+    args.value("activation")?;
+    let activation = argument(args)?;
+    Some(Built::same_shape(Kind::Activation(activation), input?))
+}
+
+fn build_relu(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
+    let max_value = args.number_or_none("max_value", Interval::NON_NEGATIVE);
+    let negative_slope = args.number_or("negative_slope", 0.0, Interval::NON_NEGATIVE);
+    let threshold = args.number_or("threshold", 0.0, Interval::NON_NEGATIVE);
+    let relu =
+        ReLU { max_value: max_value?, negative_slope: negative_slope?, threshold: threshold? };
+    Some(Built::same_shape(Kind::ReLU(relu), input?))
+}
+
+fn build_softmax(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
+    let axis = args.signed_or("axis", -1)?;
+    let input = input?;
+    let rank = input.rank();
+    // Keras counts the batch as axis 0.
+    let resolved = match usize::try_from(axis) {
+        Ok(axis) => axis.checked_sub(1),
+        Err(_) => usize::try_from(axis.unsigned_abs()).ok().and_then(|back| rank.checked_sub(back)),
+    };
+    if let Some(axis) = resolved.filter(|axis| *axis < rank) {
+        return Some(Built::same_shape(Kind::Softmax(Softmax { axis }), input));
+    }
+    let at = args.span("axis");
+    let message = format!(
+        "`axis` must be 1 to {rank} or -{rank} to -1 for an input of {input}, found `{axis}`"
+    );
+    let diagnostic = args.error(at, &message, format!("no axis of {input}"));
+    diagnostic.help.push("axis 0 is the batch; -1 is the last axis".to_owned());
+    None
+}

@@ -1,0 +1,228 @@
+//! The kinds of layer: one file each, listed here.
+
+pub mod activation;
+pub mod conv;
+pub mod dense;
+pub mod dropout;
+pub mod flatten;
+pub mod pool;
+pub mod window;
+
+use crate::ast::Span;
+use crate::bind::{Args, Signature};
+use crate::count::{self, MAX_VALUES};
+use crate::ir::{Shape, Weight};
+
+/// What a layer computes. Matched exhaustively everywhere, so that rustc lists what a new kind
+/// still lacks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// `Conv2D`
+    Conv2D(conv::Conv2D),
+    /// `MaxPooling2D`
+    MaxPooling2D(pool::MaxPooling2D),
+    /// `Flatten`
+    Flatten,
+    /// `Dense`
+    Dense(dense::Dense),
+    /// `Dropout`
+    Dropout(dropout::Dropout),
+    /// `Activation(relu)`
+    Activation(activation::Activation),
+    /// `ReLU(max_value, negative_slope, threshold)`
+    ReLU(activation::ReLU),
+    /// `Softmax(axis)`
+    Softmax(activation::Softmax),
+}
+
+impl Kind {
+    /// Keras's class name, e.g. `MaxPooling2D`.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Conv2D(_) => conv::DEFINITION.signature.name,
+            Self::MaxPooling2D(_) => pool::DEFINITION.signature.name,
+            Self::Flatten => flatten::DEFINITION.signature.name,
+            Self::Dense(_) => dense::DEFINITION.signature.name,
+            Self::Dropout(_) => dropout::DEFINITION.signature.name,
+            Self::Activation(_) => activation::DEFINITION.signature.name,
+            Self::ReLU(_) => activation::RELU.signature.name,
+            Self::Softmax(_) => activation::SOFTMAX.signature.name,
+        }
+    }
+
+    /// The function applied last, `None` for layers that have none.
+    #[must_use]
+    pub const fn activation(&self) -> Option<activation::Activation> {
+        match self {
+            Self::Conv2D(conv) => Some(conv.activation),
+            Self::Dense(dense) => Some(dense.activation),
+            Self::Activation(activation) => Some(*activation),
+            Self::Softmax(_) => Some(activation::Activation::Softmax),
+            Self::MaxPooling2D(_) | Self::Flatten | Self::Dropout(_) | Self::ReLU(_) => None,
+        }
+    }
+}
+
+/// Every layer of the language.
+pub const ALL: &[&Definition] = &[
+    &conv::DEFINITION,
+    &pool::DEFINITION,
+    &flatten::DEFINITION,
+    &dense::DEFINITION,
+    &dropout::DEFINITION,
+    &activation::DEFINITION,
+    &activation::RELU,
+    &activation::SOFTMAX,
+];
+
+/// Layers of Keras that a reader may rightly try.
+pub const NOT_YET: &[&str] = &[
+    "Add",
+    "AlphaDropout",
+    "Average",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
+    "AvgPool2D",
+    "BatchNormalization",
+    "CenterCrop",
+    "Concatenate",
+    "Conv1D",
+    "Conv1DTranspose",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Cropping1D",
+    "Cropping2D",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "Dot",
+    "ELU",
+    "Embedding",
+    "GRU",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GroupNormalization",
+    "Identity",
+    "LSTM",
+    "LayerNormalization",
+    "LeakyReLU",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "MaxPool1D",
+    "MaxPooling1D",
+    "MaxPooling3D",
+    "Maximum",
+    "Minimum",
+    "MultiHeadAttention",
+    "Multiply",
+    "Normalization",
+    "PReLU",
+    "Permute",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "Resizing",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "Subtract",
+    "UnitNormalization",
+    "UpSampling1D",
+    "UpSampling2D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+];
+
+/// A layer of the language.
+#[derive(Debug)]
+pub struct Definition {
+    /// Its name and parameters.
+    pub signature: Signature,
+    /// Keras's other names for it.
+    pub aliases: &'static [&'static str],
+    /// Checks the arguments and, where the shape of the input is known, derives the rest.
+    /// `None` if that shape is unknown or a mistake was recorded.
+    pub build: fn(&mut Args<'_>, Option<&Shape>) -> Option<Built>,
+}
+
+/// The definition that goes by a name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Definition> {
+    ALL.iter().find(|layer| layer.signature.name == name || layer.aliases.contains(&name)).copied()
+}
+
+/// A checked layer, but for its name.
+#[derive(Debug)]
+pub struct Built {
+    /// What it computes.
+    pub kind: Kind,
+    /// Shape of its output.
+    pub output: Shape,
+    /// Its weights in Keras's order.
+    pub weights: Vec<Weight>,
+    /// Multiply-adds for one input.
+    pub macs: u64,
+}
+
+impl Built {
+    /// A layer without weights and multiplications that keeps the shape.
+    #[must_use]
+    pub fn same_shape(kind: Kind, input: &Shape) -> Self {
+        Self { kind, output: input.clone(), weights: Vec::new(), macs: 0 }
+    }
+}
+
+/// A sum of products of sizes as a count of parameters or values; a mistake at `at` if too large.
+pub(crate) fn values(args: &mut Args<'_>, at: &Span, terms: &[&[u64]], what: &str) -> Option<u64> {
+    limited(args, at, terms, MAX_VALUES, what)
+}
+
+/// A product of sizes as a count of multiply-adds; a mistake at `at` if too large.
+pub(crate) fn macs(args: &mut Args<'_>, at: &Span, factors: &[u64]) -> Option<u64> {
+    limited(args, at, &[factors], u64::MAX, "multiply-adds")
+}
+
+fn limited(
+    args: &mut Args<'_>,
+    at: &Span,
+    terms: &[&[u64]],
+    limit: u64,
+    what: &str,
+) -> Option<u64> {
+    match count::within(count::sum_of_products(terms), limit, what) {
+        Ok(count) => Some(count),
+        Err(message) => {
+            args.error(at.clone(), &message, "too large");
+            None
+        }
+    }
+}
+
+/// Height, width and channels of the input; a mistake at the layer for another rank.
+pub(crate) fn image(args: &mut Args<'_>, input: &Shape) -> Option<[u64; 3]> {
+    if let [height, width, channels] = *input.0.as_slice() {
+        return Some([height, width, channels]);
+    }
+    let at = args.at();
+    let message = format!("needs an input of height x width x channels, found {input}");
+    let diagnostic = args.error(at, &message, format!("its input is {input}"));
+    diagnostic.help.push(match *input.0.as_slice() {
+        [height, width] => {
+            format!("a picture of one channel is declared `input({height}, {width}, 1)`")
+        }
+        _ => "convolutions and poolings come before `Flatten` and `Dense`".to_owned(),
+    });
+    None
+}

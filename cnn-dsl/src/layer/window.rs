@@ -1,0 +1,93 @@
+//! Windows that slide over an image: what convolution and pooling share.
+
+use crate::ast::Span;
+use crate::bind::Args;
+
+use super::values;
+
+/// `padding = …`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// Only where the window fits.
+    Valid,
+    /// With zeros around, so that a stride of 1 keeps the size.
+    Same,
+}
+
+/// The names of [`Padding`].
+pub const PADDINGS: &[(&str, Padding)] = &[("valid", Padding::Valid), ("same", Padding::Same)];
+
+/// A sliding window, vertical sizes first.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// What it is in messages: `kernel`, `window`.
+    pub what: &'static str,
+    /// Number of taps.
+    pub size: [u64; 2],
+    /// Step.
+    pub strides: [u64; 2],
+    /// Distance between taps.
+    pub dilation: [u64; 2],
+    /// How borders are treated.
+    pub padding: Padding,
+}
+
+/// Where a window lands.
+#[derive(Debug)]
+pub struct Placed {
+    /// Height and width of the output.
+    pub output: [u64; 2],
+    /// Rows and columns added: top, bottom, left, right.
+    pub padding: [u64; 4],
+}
+
+impl Window {
+    /// Slides over `height x width x channels`; a mistake at `at` if that is impossible.
+    pub fn place(&self, args: &mut Args<'_>, at: &Span, image: [u64; 3]) -> Option<Placed> {
+        let [height, width, channels] = image;
+        let mut output = [0; 2];
+        let mut padding = [0; 4];
+        for (axis, n) in [height, width].into_iter().enumerate() {
+            let (size, dilation) = (self.size[axis], self.dilation[axis]);
+            // (size - 1) * dilation + 1
+            let extent = values(args, at, &[&[size - 1, dilation], &[1]], "rows or columns")?;
+            let stride = self.strides[axis];
+            match self.padding {
+                Padding::Valid if n < extent => {
+                    self.report_too_large(args, at, image);
+                    return None;
+                }
+                Padding::Valid => output[axis] = (n - extent) / stride + 1,
+                Padding::Same => {
+                    output[axis] = n.div_ceil(stride);
+                    let total = ((output[axis] - 1) * stride + extent).saturating_sub(n);
+                    padding[2 * axis] = total / 2;
+                    padding[2 * axis + 1] = total - total / 2;
+                }
+            }
+        }
+        let padded = [height + padding[0] + padding[1], width + padding[2] + padding[3], channels];
+        values(args, at, &[&padded], "values of the padded input")?;
+        Some(Placed { output, padding })
+    }
+
+    fn report_too_large(&self, args: &mut Args<'_>, at: &Span, [height, width, _]: [u64; 3]) {
+        let [kh, kw] = self.size;
+        let what = self.what;
+        let dilated = if self.dilation == [1, 1] {
+            String::new()
+        } else {
+            let [dh, dw] = self.dilation;
+            format!(" dilated to {}x{}", (kh - 1) * dh + 1, (kw - 1) * dw + 1)
+        };
+        let message = format!(
+            "the {kh}x{kw} {what}{dilated} does not fit the {height}x{width} input with \
+             `padding = valid`"
+        );
+        let label = format!("the input is only {height}x{width}");
+        let diagnostic = args.error(at.clone(), &message, label);
+        diagnostic.help.push(format!(
+            "use `padding = same`, a smaller {what}, or fewer poolings and strides before it"
+        ));
+    }
+}

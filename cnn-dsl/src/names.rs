@@ -1,0 +1,145 @@
+//! Names: Keras's automatic ones, and the rules for given ones.
+
+use std::collections::{HashMap, HashSet};
+
+/// `MaxPooling2D` → `max_pooling2d`, by the rules of Keras's `to_snake_case`: an underscore before
+/// a capital that starts a word, and between a small letter and a capital.
+#[must_use]
+pub fn snake_case(name: &str) -> String {
+    let chars: Vec<char> = name.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
+    let mut words = String::new();
+    let mut i = 0;
+    while i < chars.len() {
+        words.push(chars[i]);
+        // (.)([A-Z][a-z]+) → \1_\2, without overlap.
+        let starts_word = i + 2 < chars.len()
+            && chars[i + 1].is_ascii_uppercase()
+            && chars[i + 2].is_ascii_lowercase();
+        i += 1;
+        if starts_word {
+            words.push('_');
+            words.push(chars[i]);
+            i += 1;
+            while i < chars.len() && chars[i].is_ascii_lowercase() {
+                words.push(chars[i]);
+                i += 1;
+            }
+        }
+    }
+    // ([a-z])([A-Z]) → \1_\2
+    let mut out = String::new();
+    let mut small_before = false;
+    for c in words.chars() {
+        if small_before && c.is_ascii_uppercase() {
+            out.push('_');
+        }
+        small_before = c.is_ascii_lowercase();
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+/// Hands out Keras's automatic names (`conv2d`, `conv2d_1`, …), past those that were given.
+#[derive(Debug)]
+pub struct AutoNames<'a> {
+    given: HashSet<&'a str>,
+    next: HashMap<&'static str, usize>,
+}
+
+impl<'a> AutoNames<'a> {
+    /// With the names that the text gives.
+    pub fn new(given: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { given: given.into_iter().collect(), next: HashMap::new() }
+    }
+
+    /// The next name of a class.
+    pub fn next(&mut self, class: &'static str) -> String {
+        let base = snake_case(class);
+        let next = self.next.entry(class).or_default();
+        loop {
+            let name = if *next == 0 { base.clone() } else { format!("{base}_{next}") };
+            *next += 1;
+            if !self.given.contains(name.as_str()) {
+                return name;
+            }
+        }
+    }
+}
+
+/// Why a name cannot be a layer's.
+#[must_use]
+pub fn layer_name_problem(name: &str) -> Option<String> {
+    if is_keyword(name) {
+        return Some(format!("`{name}` is a Rust keyword"));
+    }
+    let snake = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('_')
+        && !name.contains("__")
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    (!snake).then(|| "layer names are snake case: `conv1`, `first_block`".to_owned())
+}
+
+/// Why a name cannot be a model's.
+#[must_use]
+pub fn model_name_problem(name: &str) -> Option<String> {
+    if is_keyword(name) || name == "Self" {
+        return Some(format!("`{name}` is a Rust keyword"));
+    }
+    (!crate::scan::is_type_name(name))
+        .then(|| "model names are camel case: `MnistCnn`, `LeNet5`".to_owned())
+}
+
+fn is_keyword(name: &str) -> bool {
+    const KEYWORDS: &[&str] = &[
+        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
+        "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
+        "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub",
+        "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type",
+        "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    ];
+    KEYWORDS.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snake_case_is_keras() {
+        let pairs = [
+            ("Conv2D", "conv2d"),
+            ("MaxPooling2D", "max_pooling2d"),
+            ("ReLU", "re_lu"),
+            ("LeakyReLU", "leaky_re_lu"),
+            ("Conv2DTranspose", "conv2d_transpose"),
+            ("BatchNormalization", "batch_normalization"),
+            ("MnistCnn", "mnist_cnn"),
+            ("MNISTCnn", "mnist_cnn"),
+            ("Cifar10Cnn", "cifar10_cnn"),
+            ("VGG16", "vgg16"),
+        ];
+        for (class, name) in pairs {
+            assert_eq!(snake_case(class), name);
+        }
+    }
+
+    #[test]
+    fn automatic_names_pass_given_ones() {
+        let mut names = AutoNames::new(["conv2d_1", "dense"]);
+        assert_eq!(names.next("Conv2D"), "conv2d");
+        assert_eq!(names.next("Conv2D"), "conv2d_2");
+        assert_eq!(names.next("Dense"), "dense_1");
+    }
+
+    #[test]
+    fn names_that_rust_would_refuse_or_warn_about() {
+        for name in ["type", "gen", "Conv1", "conv__1", "conv_", "_conv", "_"] {
+            assert!(layer_name_problem(name).is_some(), "{name}");
+        }
+        for name in ["Self", "mnist", "Mnist_Cnn", "_A"] {
+            assert!(model_name_problem(name).is_some(), "{name}");
+        }
+        assert_eq!(layer_name_problem("conv1_a"), None);
+        assert_eq!(model_name_problem("LeNet5"), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! From layers to what the emitted code does: fused operations, and where everything lies.
+
+mod ops;
+mod plan;
+
+use proc_macro2::TokenStream;
+
+use crate::ir::{Model, Shape};
+use crate::layer::Kind;
+
+pub use ops::lower;
+pub use plan::{Backward, Buffer, Field, Plan, Step, plan, plan_with};
+
+/// Floats in a cache line: what the start of every array is rounded up to.
+pub(crate) const LINE: u64 = 16;
+
+/// Channels in a panel of packed weights.
+pub(crate) const PANEL: u64 = 16;
+
+/// Rounds up to whole cache lines.
+pub(crate) const fn lines(floats: u64) -> u64 {
+    floats.next_multiple_of(LINE)
+}
+
+/// One call of the emitted code: a layer, or several as one.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// The first layer's name, and an activation's behind it where that is a call of its own.
+    pub name: String,
+    /// The layers that it computes.
+    pub layers: Vec<String>,
+    /// The runtime's type that describes it, e.g. `ConvPool`.
+    pub kind: &'static str,
+    /// A constant expression of that type.
+    pub descriptor: TokenStream,
+    /// Shape of its input.
+    pub input: Shape,
+    /// Shape of its output.
+    pub output: Shape,
+    /// Whether a call takes one image or a whole shard.
+    pub scope: Scope,
+    /// Floats of its weights in each layout; `None` if it has none.
+    pub sizes: Option<Sizes>,
+    /// Scratch floats of the way forward and of the way back.
+    pub scratch: [u64; 2],
+    /// What its calls take beside input and output.
+    pub needs: Needs,
+}
+
+/// What one call works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One image, so that a chain of such calls runs depth first in cache.
+    Image,
+    /// All images of a shard: a matrix product that shares its weights between them.
+    Shard,
+}
+
+/// Floats of an operation's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Kernel and bias.
+    pub weights: u64,
+    /// Laid out for the way forward.
+    pub packed: u64,
+    /// Laid out for the way back.
+    pub transposed: u64,
+    /// Gradients that each shard collects for itself; 0 if they are made from the whole batch.
+    pub gradients: u64,
+}
+
+/// What an operation's calls take beside input and output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// `backward` takes the input.
+    pub input: bool,
+    /// `backward` takes the output.
+    pub output: bool,
+    /// `forward` leaves a route of the output's size for `backward`.
+    pub route: bool,
+    /// Both take the pass and the image's number.
+    pub pass: bool,
+}
+
+/// A number that is equal for models that can share a checkpoint: layers, arguments, names and
+/// shapes, but not `compile` and `fit`. FNV-1a (Fowler, Noll, Vo) over a description of them.
+#[must_use]
+pub fn architecture_hash(model: &Model) -> u64 {
+    let mut text = format!("cnn 1; input {}", model.input);
+    for layer in &model.layers {
+        let arguments = arguments(&layer.kind);
+        text += &format!("; {} {}({arguments}) -> {}", layer.name, layer.kind.class(), layer.output);
+    }
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// What of a layer's arguments its shapes do not say.
+fn arguments(kind: &Kind) -> String {
+    match kind {
+        Kind::Conv2D(conv) => format!(
+            "{:?} {:?} {:?} {:?} {} {}",
+            conv.kernel_size,
+            conv.strides,
+            conv.dilation_rate,
+            conv.padding,
+            conv.use_bias,
+            conv.activation.name()
+        ),
+        Kind::MaxPooling2D(pool) => {
+            format!("{:?} {:?} {:?}", pool.pool_size, pool.strides, pool.padding)
+        }
+        Kind::Flatten => String::new(),
+        Kind::Dense(dense) => format!("{} {}", dense.use_bias, dense.activation.name()),
+        Kind::Dropout(dropout) => format!("{}", dropout.rate),
+        Kind::Activation(activation) => activation.name().into(),
+        Kind::ReLU(relu) => {
+            format!("{:?} {} {}", relu.max_value, relu.negative_slope, relu.threshold)
+        }
+        Kind::Softmax(softmax) => format!("{}", softmax.axis),
+    }
+}

@@ -1,0 +1,343 @@
+//! Fusion: which layers become one operation of the runtime.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use super::{Needs, Op, PANEL, Scope, Sizes};
+use crate::codegen::number;
+use crate::ir::{Layer, Model, Shape};
+use crate::layer::Kind;
+use crate::layer::activation::{Activation, ReLU};
+use crate::layer::conv::Conv2D;
+use crate::layer::dense::Dense;
+use crate::layer::pool::MaxPooling2D;
+
+/// The most places in a window that pooling fused with a convolution can have.
+const MAX_WINDOW: u64 = 64;
+
+/// Places of a padded image that a fused pooling's route can name.
+const MAX_PLACES: u64 = u32::MAX as u64;
+
+/// The model's operations, in order. Layers that move nothing (`Flatten`) leave none.
+#[must_use]
+pub fn lower(model: &Model) -> Vec<Op> {
+    let mut ops = Vec::new();
+    let mut layers = model.layers.iter().peekable();
+    while let Some(layer) = layers.next() {
+        match &layer.kind {
+            Kind::Conv2D(conv) => {
+                let mut fused = vec![layer];
+                let relu = take_relu(conv.activation, &mut layers, &mut fused);
+                let pool = layers.next_if(|next| pools_in_place(conv, relu, layer, next));
+                ops.push(match pool.map(|next| (next, &next.kind)) {
+                    Some((next, Kind::MaxPooling2D(pool))) => {
+                        fused.push(next);
+                        conv_pool(layer, conv, relu, pool, &fused)
+                    }
+                    _ => convolution(layer, conv, relu, &fused),
+                });
+                ops.extend(separate(conv.activation, layer));
+            }
+            Kind::Dense(dense) => {
+                let mut fused = vec![layer];
+                let relu = take_relu(dense.activation, &mut layers, &mut fused);
+                ops.push(dense_op(layer, dense, relu, &fused));
+                ops.extend(separate(dense.activation, layer));
+            }
+            Kind::MaxPooling2D(pool) => ops.push(max_pooling(layer, pool)),
+            Kind::Flatten | Kind::Activation(Activation::Linear) => {}
+            Kind::Dropout(dropout) => {
+                let (rate, index) = (float(dropout.rate), number(ops.len() as u64));
+                let mut op = image_op(layer, "Dropout", quote!(Dropout::new(#rate, #index)));
+                op.needs.pass = true;
+                ops.push(op);
+            }
+            Kind::Activation(Activation::Softmax) => ops.push(softmax(layer, layer.output.rank() - 1)),
+            Kind::Softmax(args) => ops.push(softmax(layer, args.axis)),
+            Kind::Activation(activation) => ops.push(elementwise(layer, named(*activation))),
+            Kind::ReLU(relu) => ops.push(elementwise(layer, relu_variant(relu))),
+        }
+    }
+    ops
+}
+
+/// Whether a relu follows at once, as argument or as a layer, which then is taken.
+fn take_relu<'a>(
+    activation: Activation,
+    layers: &mut std::iter::Peekable<std::slice::Iter<'a, Layer>>,
+    fused: &mut Vec<&'a Layer>,
+) -> bool {
+    match activation {
+        Activation::Relu => true,
+        Activation::Linear => {
+            let next = layers.next_if(|next| match &next.kind {
+                Kind::Activation(activation) => *activation == Activation::Relu,
+                Kind::ReLU(relu) => is_plain(relu),
+                _ => false,
+            });
+            fused.extend(next);
+            next.is_some()
+        }
+        _ => false,
+    }
+}
+
+fn is_plain(relu: &ReLU) -> bool {
+    relu.max_value.is_none() && relu.negative_slope == 0.0 && relu.threshold == 0.0
+}
+
+/// Whether the next layer's pooling can be done on the convolution's rows as they are made.
+fn pools_in_place(conv: &Conv2D, relu: bool, layer: &Layer, next: &Layer) -> bool {
+    let Kind::MaxPooling2D(pool) = &next.kind else { return false };
+    let padded = (layer.input.0[0] + conv.padding[0] + conv.padding[1])
+        .saturating_mul(layer.input.0[1] + conv.padding[2] + conv.padding[3])
+        .saturating_mul(layer.input.last());
+    (relu || conv.activation == Activation::Linear)
+        && conv.dilation_rate == [1, 1]
+        && pool.strides == pool.pool_size
+        && pool.padding == [0; 4]
+        && pool.pool_size[0].saturating_mul(pool.pool_size[1]) <= MAX_WINDOW
+        && padded <= MAX_PLACES
+}
+
+/// The activation as a call of its own, if it was not fused.
+fn separate(activation: Activation, layer: &Layer) -> Option<Op> {
+    let mut op = match activation {
+        Activation::Linear | Activation::Relu => return None,
+        Activation::Softmax => softmax(layer, layer.output.rank() - 1),
+        other => elementwise(layer, named(other)),
+    };
+    op.name = format!("{}_{}", layer.name, activation.name());
+    op.input = layer.output.clone();
+    Some(op)
+}
+
+fn image_op(layer: &Layer, kind: &'static str, descriptor: TokenStream) -> Op {
+    Op {
+        name: layer.name.clone(),
+        layers: vec![layer.name.clone()],
+        kind,
+        descriptor,
+        input: layer.input.clone(),
+        output: layer.output.clone(),
+        scope: Scope::Image,
+        sizes: None,
+        scratch: [0, 0],
+        needs: Needs::default(),
+    }
+}
+
+fn names(layers: &[&Layer]) -> Vec<String> {
+    layers.iter().map(|layer| layer.name.clone()).collect()
+}
+
+fn weights(layer: &Layer) -> u64 {
+    layer.params()
+}
+
+/// Floats of a matrix in panels of sixteen columns.
+fn panels(inner: u64, columns: u64) -> u64 {
+    columns.div_ceil(PANEL) * inner * PANEL
+}
+
+fn array(sizes: &[u64]) -> TokenStream {
+    let sizes = sizes.iter().map(|&size| number(size));
+    quote!([#(#sizes),*])
+}
+
+fn float(value: f64) -> TokenStream {
+    // Through f32, so that the digits are those of the number that is used.
+    let literal = proc_macro2::Literal::f32_unsuffixed(value as f32);
+    quote!(#literal)
+}
+
+fn conv_descriptor(layer: &Layer, conv: &Conv2D, relu: bool) -> TokenStream {
+    let (input, filters) = (array(&layer.input.0), number(conv.filters));
+    let kernel = array(&conv.kernel_size);
+    let mut descriptor = quote!(Conv2D::new(#input, #filters, #kernel));
+    if conv.strides != [1, 1] {
+        let strides = array(&conv.strides);
+        descriptor.extend(quote!(.strides(#strides)));
+    }
+    if conv.dilation_rate != [1, 1] {
+        let dilation = array(&conv.dilation_rate);
+        descriptor.extend(quote!(.dilation(#dilation)));
+    }
+    if conv.padding != [0; 4] {
+        let padding = array(&conv.padding);
+        descriptor.extend(quote!(.padding(#padding)));
+    }
+    if !conv.use_bias {
+        descriptor.extend(quote!(.no_bias()));
+    }
+    if relu {
+        descriptor.extend(quote!(.relu()));
+    }
+    descriptor
+}
+
+/// What a convolution's sizes are made of.
+struct ConvSizes {
+    taps: u64,
+    padded: u64,
+    is_padded: bool,
+    /// Rows, columns and floats of the output's gradient, spread out and framed.
+    spread: u64,
+}
+
+impl ConvSizes {
+    fn of(layer: &Layer, conv: &Conv2D) -> Self {
+        let [rows, columns, channels] = dims(&layer.input);
+        let [top, bottom, left, right] = conv.padding;
+        let extent = |axis: usize| (conv.kernel_size[axis] - 1) * conv.dilation_rate[axis];
+        Self {
+            taps: conv.kernel_size[0] * conv.kernel_size[1] * channels,
+            padded: (rows + top + bottom) * (columns + left + right) * channels,
+            is_padded: conv.padding != [0; 4],
+            spread: (rows + extent(0)) * (columns + extent(1)) * conv.filters,
+        }
+    }
+
+    fn packed(&self, conv: &Conv2D) -> u64 {
+        panels(self.taps, conv.filters) + conv.filters.next_multiple_of(PANEL)
+    }
+
+    fn forward_scratch(&self) -> u64 {
+        if self.is_padded { self.padded } else { 0 }
+    }
+}
+
+fn dims(shape: &Shape) -> [u64; 3] {
+    [shape.0[0], shape.0[1], shape.0[2]]
+}
+
+fn convolution(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer]) -> Op {
+    let sizes = ConvSizes::of(layer, conv);
+    let channels = layer.input.last();
+    let places = conv.kernel_size[0] * conv.kernel_size[1];
+    Op {
+        layers: names(fused),
+        sizes: Some(Sizes {
+            weights: weights(layer),
+            packed: sizes.packed(conv),
+            transposed: panels(places * conv.filters, channels) + channels.next_multiple_of(PANEL),
+            gradients: weights(layer),
+        }),
+        scratch: [sizes.forward_scratch(), sizes.padded + sizes.spread + PANEL],
+        needs: Needs { input: true, output: true, ..Needs::default() },
+        ..image_op(layer, "Conv2D", conv_descriptor(layer, conv, relu))
+    }
+}
+
+fn conv_pool(
+    layer: &Layer,
+    conv: &Conv2D,
+    relu: bool,
+    pool: &MaxPooling2D,
+    fused: &[&Layer],
+) -> Op {
+    /// Floats in a vector.
+    const LANES: u64 = 8;
+    let sizes = ConvSizes::of(layer, conv);
+    let output = fused.last().map_or_else(|| layer.output.clone(), |last| last.output.clone());
+    let row = (conv.kernel_size[1] * layer.input.last()).next_multiple_of(LANES);
+    let patch = conv.kernel_size[0] * row;
+    let places = output.0[0] * output.0[1];
+    let (conv_descriptor, window) = (conv_descriptor(layer, conv, relu), array(&pool.pool_size));
+    Op {
+        layers: names(fused),
+        output,
+        sizes: Some(Sizes {
+            weights: weights(layer),
+            packed: sizes.packed(conv),
+            transposed: conv.filters * patch,
+            gradients: conv.filters * (patch + 1),
+        }),
+        scratch: [
+            sizes.forward_scratch() + pool.pool_size[0] * layer.output.0[1] * PANEL,
+            2 * (sizes.padded + LANES) + 2 * PANEL * places,
+        ],
+        needs: Needs { input: true, route: true, ..Needs::default() },
+        ..image_op(layer, "ConvPool", quote!(ConvPool::new(#conv_descriptor, #window)))
+    }
+}
+
+fn dense_op(layer: &Layer, dense: &Dense, relu: bool, fused: &[&Layer]) -> Op {
+    let (inputs, units) = (layer.input.last(), dense.units);
+    let positions = layer.input.len() / inputs;
+    let mut descriptor = {
+        let (inputs, units) = (number(inputs), number(units));
+        quote!(Dense::new(#inputs, #units))
+    };
+    if positions > 1 {
+        let positions = number(positions);
+        descriptor.extend(quote!(.positions(#positions)));
+    }
+    if !dense.use_bias {
+        descriptor.extend(quote!(.no_bias()));
+    }
+    if relu {
+        descriptor.extend(quote!(.relu()));
+    }
+    Op {
+        layers: names(fused),
+        scope: Scope::Shard,
+        sizes: Some(Sizes {
+            weights: weights(layer),
+            packed: panels(inputs, units) + units.next_multiple_of(PANEL),
+            transposed: panels(units, inputs),
+            gradients: 0,
+        }),
+        needs: Needs { output: true, ..Needs::default() },
+        ..image_op(layer, "Dense", descriptor)
+    }
+}
+
+fn max_pooling(layer: &Layer, pool: &MaxPooling2D) -> Op {
+    let (input, size) = (array(&layer.input.0), array(&pool.pool_size));
+    let (strides, padding) = (array(&pool.strides), array(&pool.padding));
+    let descriptor = quote!(MaxPooling2D::new(#input, #size, #strides, #padding));
+    let mut op = image_op(layer, "MaxPooling2D", descriptor);
+    op.needs.route = true;
+    op
+}
+
+fn softmax(layer: &Layer, axis: usize) -> Op {
+    let shape = &layer.output.0;
+    let outer = number(shape[..axis].iter().product());
+    let (len, inner) = (number(shape[axis]), number(shape[axis + 1..].iter().product()));
+    let mut op = image_op(layer, "Softmax", quote!(Softmax::new(#outer, #len, #inner)));
+    op.needs.output = true;
+    op
+}
+
+fn elementwise(layer: &Layer, variant: TokenStream) -> Op {
+    let mut op = image_op(layer, "Activation", quote!(Activation::#variant));
+    op.needs = Needs { input: true, output: true, ..Needs::default() };
+    op
+}
+
+/// The runtime's variant; where it has a parameter, with Keras's default.
+fn named(activation: Activation) -> TokenStream {
+    match activation {
+        Activation::LeakyRelu => quote!(LeakyRelu { slope: 0.2 }),
+        Activation::Elu => quote!(Elu { alpha: 1.0 }),
+        other => {
+            let variant = format_ident!("{other:?}");
+            quote!(#variant)
+        }
+    }
+}
+
+fn relu_variant(relu: &ReLU) -> TokenStream {
+    if is_plain(relu) {
+        return quote!(Relu);
+    }
+    // Keras's rule for a gradient at exactly 6 differs for this one.
+    if *relu == (ReLU { max_value: Some(6.0), negative_slope: 0.0, threshold: 0.0 }) {
+        return quote!(Relu6);
+    }
+    let max_value = relu.max_value.map_or_else(|| quote!(f32::INFINITY), float);
+    let (slope, threshold) = (float(relu.negative_slope), float(relu.threshold));
+    quote!(ReLU { max_value: #max_value, negative_slope: #slope, threshold: #threshold })
+}

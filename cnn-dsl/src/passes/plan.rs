@@ -1,0 +1,295 @@
+//! The memory plan: where every array of the emitted code lies, and what the way back skips.
+
+use std::collections::HashSet;
+
+use super::{Op, Scope, lines, lower};
+use crate::ir::{Compile, Model, Optimizer, Shape};
+
+/// Bytes of a number.
+const F32: u64 = 4;
+
+/// Floats behind a tape's last array, for vectors that read beyond a row's end.
+const SLACK: u64 = 16;
+
+/// What is emitted: operations in order, and their storage.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// In order of execution.
+    pub steps: Vec<Step>,
+    /// The input, then each step's output.
+    pub buffers: Vec<Buffer>,
+    /// Images in a shard.
+    pub shard: u64,
+    /// Index of the buffer that the loss reads.
+    pub scores: usize,
+    /// Arrays of a shard's tape, in order.
+    pub tape: Vec<Field>,
+    /// Forward scratch.
+    pub scratch: u64,
+    /// Floats of all weights, of the packed and of the transposed ones.
+    pub weights: [u64; 3],
+    params: u64,
+    batch_size: u64,
+    slots: u64,
+}
+
+/// An operation and the place of everything that it touches.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What is called.
+    pub op: Op,
+    /// The name of its constant, unique.
+    pub constant: String,
+    /// Index of the buffer that it reads; it writes the one of its own index + 1.
+    pub input: usize,
+    /// Starts of its weights: as they are, packed, transposed, a shard's gradients.
+    pub at: [u64; 4],
+    /// How it takes part in the way back.
+    pub backward: Backward,
+}
+
+/// How an operation takes part in the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backward {
+    /// Not at all: nothing before it learns, or the loss has its gradient already.
+    Skipped,
+    /// Only its weights' gradients are made.
+    WeightsOnly,
+    /// Its input's gradient too.
+    Full,
+}
+
+/// The output of a step, or the input.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// The field's name, unique.
+    pub name: String,
+    /// What one image takes.
+    pub shape: Shape,
+    /// The tape's field with its gradient, if anything needs it.
+    pub gradient: Option<usize>,
+    /// The tape's field with its route.
+    pub route: Option<usize>,
+}
+
+/// An array of the tape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Unique.
+    pub name: String,
+    /// For rustdoc.
+    pub about: String,
+    /// Floats, for each image if `rows`.
+    pub len: u64,
+    /// One for each image of the shard, or one for all.
+    pub rows: bool,
+}
+
+impl Field {
+    fn total(&self, shard: u64) -> u64 {
+        lines(if self.rows { self.len.saturating_mul(shard) } else { self.len })
+    }
+}
+
+/// Plans a model; `input_gradient` asks for the gradient of the input too.
+#[must_use]
+pub fn plan_with(model: &Model, input_gradient: bool) -> Plan {
+    let ops = lower(model);
+    let has_convolution = ops.iter().any(|op| op.scope == Scope::Image && op.sizes.is_some());
+    let mut plan = Plan {
+        steps: Vec::new(),
+        buffers: vec![Buffer {
+            name: "input".into(),
+            shape: model.input.clone(),
+            gradient: None,
+            route: None,
+        }],
+        // A convolution's images are long work; products of matrices want more rows at once.
+        shard: if has_convolution { 8 } else { 16 },
+        scores: 0,
+        tape: Vec::new(),
+        scratch: ops.iter().map(|op| op.scratch[0]).max().unwrap_or(0),
+        weights: [0; 3],
+        params: model.layers.iter().map(crate::ir::Layer::params).sum(),
+        batch_size: model.fit.batch_size,
+        slots: model.compile.as_ref().map_or(1, slots),
+    };
+    plan.place(ops, model, input_gradient);
+    plan.lay_tape();
+    plan
+}
+
+/// Plans a model as it is emitted by default.
+#[must_use]
+pub fn plan(model: &Model) -> Plan {
+    plan_with(model, false)
+}
+
+/// Arrays of the weights' size that the optimizer keeps.
+fn slots(compile: &Compile) -> u64 {
+    match compile.optimizer {
+        Optimizer::RMSprop { .. } => 1,
+    }
+}
+
+impl Plan {
+    fn place(&mut self, ops: Vec<Op>, model: &Model, input_gradient: bool) {
+        let mut taken: HashSet<String> = ["input", "scratch", "gradients"].map(String::from).into();
+        let mut constants = HashSet::new();
+        let last = ops.len();
+        let fused = model.compile.is_some() && ops.last().is_some_and(|op| op.kind == "Softmax");
+        self.scores = if fused { last - 1 } else { last };
+        let mut learns = input_gradient;
+        let mut gradients = 0;
+        for (index, op) in ops.into_iter().enumerate() {
+            let constant = unique(&op.name, &mut constants).to_uppercase();
+            let output = if op.layers.len() > 1 { op.layers.last() } else { None };
+            let name = unique(output.unwrap_or(&op.name), &mut taken);
+            let backward = match (index >= self.scores, learns, op.sizes.is_some()) {
+                (true, ..) | (false, false, false) => Backward::Skipped,
+                (false, false, true) => Backward::WeightsOnly,
+                (false, true, _) => Backward::Full,
+            };
+            learns |= op.sizes.is_some();
+            let at = [self.weights[0], self.weights[1], self.weights[2], gradients];
+            if let Some(sizes) = op.sizes {
+                self.weights[0] += lines(sizes.weights);
+                self.weights[1] += lines(sizes.packed);
+                if backward == Backward::Full {
+                    self.weights[2] += lines(sizes.transposed);
+                }
+                gradients += lines(sizes.gradients);
+            }
+            self.buffers.push(Buffer {
+                name: name.clone(),
+                shape: op.output.clone(),
+                gradient: None,
+                route: None,
+            });
+            self.steps.push(Step { op, constant, input: index, at, backward });
+        }
+    }
+
+    /// Gradients that cross from one image's operations to a shard's, or to the loss, have a row
+    /// for each image; within a chain one row is enough.
+    fn lay_tape(&mut self) {
+        for index in 0..self.buffers.len() {
+            let maker = index.checked_sub(1).map(|step| &self.steps[step]);
+            let user = self.steps.get(index);
+            let made_for_image =
+                maker.is_some_and(|step| step.op.scope == Scope::Image);
+            let used_for_image = user.is_some_and(|step| step.op.scope == Scope::Image);
+            let wanted = index == self.scores
+                || user.is_some_and(|step| step.backward == Backward::Full);
+            let routed = maker
+                .is_some_and(|step| step.op.needs.route && step.backward != Backward::Skipped);
+            let Buffer { name, shape, .. } = self.buffers[index].clone();
+            if routed {
+                self.buffers[index].route = Some(self.tape.len());
+                self.tape.push(Field {
+                    name: format!("{name}_route"),
+                    about: format!("Which place won in each of `{name}`'s windows."),
+                    len: shape.len(),
+                    rows: true,
+                });
+            }
+            if wanted {
+                let inside = made_for_image && used_for_image && index != self.scores;
+                self.buffers[index].gradient = Some(self.tape.len());
+                self.tape.push(Field {
+                    name: format!("d_{name}"),
+                    about: format!("The loss's gradient by `{name}`."),
+                    len: shape.len(),
+                    rows: !inside,
+                });
+            }
+        }
+        let gradients = self.steps.iter().filter_map(|step| step.op.sizes);
+        let own = gradients.map(|sizes| lines(sizes.gradients)).sum::<u64>();
+        let live = self.steps.iter().filter(|step| step.backward != Backward::Skipped);
+        let scratch = live.map(|step| step.op.scratch[1]).max().unwrap_or(0);
+        self.tape.push(Field {
+            name: "gradients".into(),
+            about: "The weights' gradients that are summed image by image.".into(),
+            len: own,
+            rows: false,
+        });
+        self.tape.push(Field {
+            name: "scratch".into(),
+            about: "Of no meaning between two calls.".into(),
+            len: scratch + SLACK,
+            rows: false,
+        });
+    }
+
+    /// Floats of an arena for `capacity` images.
+    #[must_use]
+    pub fn arena(&self, capacity: u64) -> u64 {
+        let rows = self.buffers.iter();
+        let rows = rows.map(|buffer| lines(buffer.shape.len().saturating_mul(capacity)));
+        rows.fold(lines(self.scratch), u64::saturating_add)
+    }
+
+    /// Start of a buffer in a shard's arena.
+    #[must_use]
+    pub fn buffer_at(&self, index: usize) -> u64 {
+        let before = self.buffers[..index].iter();
+        before.map(|buffer| lines(buffer.shape.len() * self.shard)).sum()
+    }
+
+    /// Start of a tape's field in a shard's arena and tape.
+    #[must_use]
+    pub fn field_at(&self, index: usize) -> u64 {
+        let before = self.tape[..index].iter().map(|field| field.total(self.shard));
+        self.arena(self.shard) + before.sum::<u64>()
+    }
+
+    /// Index of the tape's field with the shard's own gradients.
+    #[must_use]
+    pub fn gradients_field(&self) -> usize {
+        self.tape.len() - 2
+    }
+
+    /// Floats of a shard's tape.
+    #[must_use]
+    pub fn tape_len(&self) -> u64 {
+        self.tape.iter().fold(0, |sum, field| sum.saturating_add(field.total(self.shard)))
+    }
+
+    /// Bytes of the weights alone, as Keras counts them.
+    #[must_use]
+    pub const fn weights_bytes(&self) -> u64 {
+        self.params.saturating_mul(F32)
+    }
+
+    /// Bytes that predicting one image after the other takes: weights in both layouts, and an arena.
+    #[must_use]
+    pub fn inference_bytes(&self) -> u64 {
+        let [weights, packed, _] = self.weights;
+        weights.saturating_add(packed).saturating_add(self.arena(1)).saturating_mul(F32)
+    }
+
+    /// Bytes that training with the model's batch size takes: weights in all layouts, gradients,
+    /// the optimizer's memory, and every shard's arena and tape.
+    #[must_use]
+    pub fn training_bytes(&self) -> u64 {
+        let [weights, packed, transposed] = self.weights;
+        let shards = self.batch_size.div_ceil(self.shard);
+        let shard = self.arena(self.shard).saturating_add(self.tape_len());
+        weights
+            .saturating_mul(2 + self.slots)
+            .saturating_add(packed)
+            .saturating_add(transposed)
+            .saturating_add(shards.saturating_mul(shard))
+            .saturating_mul(F32)
+    }
+}
+
+/// The name, or one that is not taken yet.
+fn unique(name: &str, taken: &mut HashSet<String>) -> String {
+    let mut name = name.to_owned();
+    while !taken.insert(name.clone()) {
+        name.push('_');
+    }
+    name
+}

@@ -1,0 +1,68 @@
+//! Every mistake of `tests/mistakes` with its error text, one snapshot each.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+/// The texts of a folder, by name.
+fn texts(folder: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
+    let mut texts: Vec<(String, String)> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (stem, fs::read_to_string(&path).unwrap())
+        })
+        .collect();
+    texts.sort();
+    assert!(!texts.is_empty());
+    texts
+}
+
+fn snapshot(folder: &str) {
+    for (name, text) in texts(folder) {
+        let mistakes = cnn_dsl::compile(&text).expect_err(&name);
+        let mut shown = text.clone();
+        let _ = writeln!(shown, "{:-<60}", "");
+        shown.push_str(&cnn_dsl::render(&format!("{name}.cnn"), &text, &mistakes, false));
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false,
+                                snapshot_path => format!("snapshots/{folder}") }, {
+            insta::assert_snapshot!(name, shown);
+        });
+    }
+}
+
+#[test]
+fn mistakes() {
+    snapshot("mistakes");
+}
+
+#[test]
+fn mistakes_of_files() {
+    snapshot("mistakes_of_files");
+}
+
+/// Whatever is typed, there is an answer and a rendering of it: a good text cut at every place,
+/// and with every character left out or replaced.
+#[test]
+fn damaged_texts_never_panic() {
+    const REPLACEMENTS: [&str; 9] = ["", "\"", "(", "}", "é", "-", "/*", "0", "\u{0}"];
+    let text = &texts("good")[0].1;
+    let check = |text: &str| {
+        if let Err(mistakes) = cnn_dsl::compile(text) {
+            assert!(!mistakes.is_empty());
+            for mistake in &mistakes {
+                assert!(text.get(mistake.span.clone()).is_some(), "{mistake:?}");
+            }
+            let shown = cnn_dsl::render("damaged.cnn", text, &mistakes, false);
+            assert!(shown.contains("damaged.cnn:"));
+        }
+        let _ = cnn_dsl::scan::model_names(text);
+    };
+    for (i, (at, c)) in text.char_indices().enumerate() {
+        let (before, after) = (&text[..at], &text[at + c.len_utf8()..]);
+        check(before);
+        check(&[before, REPLACEMENTS[i % REPLACEMENTS.len()], after].concat());
+    }
+}

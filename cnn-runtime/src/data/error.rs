@@ -1,0 +1,141 @@
+//! What can be wrong with a data file, said with its full path.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A data file, or a folder of them, that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// One file is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file's full path.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        problem: FileProblem,
+    },
+    /// None of the usual names of a file exists.
+    #[error("no {name} found: tried {}", paths(tried))]
+    Missing {
+        /// The file's usual name.
+        name: String,
+        /// The full paths tried.
+        tried: Vec<PathBuf>,
+    },
+    /// A file of images beside a file with another number of labels.
+    #[error(
+        "{} holds {images} images and {} holds {labels} labels: expected one label for each image; \
+         are the files from different sets?",
+        images_path.display(), labels_path.display()
+    )]
+    CountMismatch {
+        /// The file of images.
+        images_path: PathBuf,
+        /// Its number of images.
+        images: usize,
+        /// The file of labels.
+        labels_path: PathBuf,
+        /// Its number of labels.
+        labels: usize,
+    },
+}
+
+/// What is wrong with one file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileProblem {
+    /// There is no such file.
+    #[error("not found")]
+    NotFound,
+    /// The path names a directory.
+    #[error("is a directory, not a file")]
+    Directory,
+    /// The path names a pipe, a device or the like.
+    #[error("is not a regular file")]
+    NotAFile,
+    /// The operating system could not open or read it.
+    #[error("cannot be read: {0}")]
+    Io(#[source] io::Error),
+    /// The gzip stream is damaged.
+    #[error("damaged gzip data: {0}")]
+    Gzip(#[source] io::Error),
+    /// The file ends within its header.
+    #[error("the header of {kind} needs {needed} bytes, got {found}")]
+    Header {
+        /// `IDX images` or `IDX labels`.
+        kind: &'static str,
+        /// The header's size in bytes.
+        needed: usize,
+        /// The bytes present.
+        found: usize,
+    },
+    /// The first four bytes are those of another format.
+    #[error("magic number {found} found, {expected} expected{hint}")]
+    Magic {
+        /// The number found, read big-endian.
+        found: u32,
+        /// The number expected.
+        expected: u32,
+        /// What the number found may mean; empty, or text that follows.
+        hint: &'static str,
+    },
+    /// Images without pixels.
+    #[error("images of {rows} x {columns} pixels: expected at least one pixel")]
+    NoPixels {
+        /// Rows declared.
+        rows: u32,
+        /// Columns declared.
+        columns: u32,
+    },
+    /// Fewer bytes than the header declares.
+    #[error("the file ends too early: {declared} payload bytes declared, {found} present")]
+    Truncated {
+        /// Bytes after the header by the header's word.
+        declared: u128,
+        /// Bytes after the header.
+        found: u64,
+    },
+    /// More bytes than the header declares.
+    #[error("bytes left over at the end: {declared} payload bytes declared, {found} present")]
+    Trailing {
+        /// Bytes after the header by the header's word.
+        declared: u128,
+        /// Bytes after the header: exact for a raw file, at least for a compressed one.
+        found: u64,
+    },
+    /// More bytes than this reader takes into memory.
+    #[error("{declared} payload bytes declared: the reader's limit is {limit}")]
+    TooLarge {
+        /// Bytes after the header by the header's word.
+        declared: u128,
+        /// The most that is read.
+        limit: u64,
+    },
+}
+
+impl FileProblem {
+    /// The error for this problem of the file at `path`.
+    #[must_use]
+    pub fn at(self, path: &Path) -> DataError {
+        DataError::File { path: full_path(path), problem: self }
+    }
+
+    pub(super) fn io(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::IsADirectory => Self::Directory,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// The absolute form of a path, so that a message does not depend on the working directory.
+pub(super) fn full_path(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn paths(tried: &[PathBuf]) -> String {
+    tried.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,308 @@
+//! The training step: a batch through the network and back, and one step of the optimizer.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewD};
+use rayon::prelude::*;
+
+use crate::buffer::{Buffer, Floats, Storage};
+use crate::data::{Examples, Inputs, Targets};
+use crate::loss::{Target, argmax, crossentropy, softmax_crossentropy};
+use crate::model::{Arenas, Model, load, load_one, tensor};
+use crate::network::{Defaults, LossKind, Network, Pass, Shards};
+use crate::optimizer::{Optimizer, OptimizerKind};
+
+/// Sums over images.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// How many images.
+    pub samples: usize,
+    /// The sum of their losses.
+    pub loss: f64,
+    /// For how many the largest output was the right one.
+    pub correct: usize,
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.samples += other.samples;
+        self.loss += other.loss;
+        self.correct += other.correct;
+    }
+}
+
+/// How a [`Trainer`] trains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// What is minimised.
+    pub loss: LossKind,
+    /// How.
+    pub optimizer: OptimizerKind,
+    /// The most images in a step.
+    pub batch_size: usize,
+    /// For dropout.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// What the model's text says.
+    #[must_use]
+    pub const fn of<N: Network>() -> Self {
+        let Defaults { loss, optimizer, batch_size, .. } = N::DEFAULTS;
+        Self { loss, optimizer, batch_size, seed: 0 }
+    }
+}
+
+/// A model in training. Everything that a step needs is allocated here, once.
+///
+/// Steps run on rayon's current threads: call them inside [`rayon::ThreadPool::install`] to choose
+/// how many, and to keep even rayon from allocating. The number never shows in a result.
+pub struct Trainer<'m, N: Network> {
+    model: &'m mut Model<N>,
+    settings: Settings,
+    transposed: Storage<N::Transposed>,
+    gradients: Storage<N::Weights>,
+    optimizer: Optimizer,
+    /// For each shard an arena and, behind it, its tape.
+    shards: Buffer,
+    totals: Vec<Totals>,
+    steps: u64,
+}
+
+impl<'m, N: Network> Trainer<'m, N> {
+    const STRIDE: usize = N::SHARD_ARENA + N::TAPE;
+
+    /// Prepares to train `model`.
+    ///
+    /// # Panics
+    /// If the batch size is 0.
+    #[must_use]
+    pub fn new(model: &'m mut Model<N>, settings: Settings) -> Self {
+        assert!(settings.batch_size > 0, "a batch has at least one image");
+        let shards = settings.batch_size.div_ceil(N::SHARD);
+        let mut transposed = Storage::zeroed();
+        N::transpose(model.stored_weights(), &mut transposed);
+        Self {
+            model,
+            settings,
+            transposed,
+            gradients: Storage::zeroed(),
+            optimizer: Optimizer::new(settings.optimizer, N::Weights::LEN),
+            shards: Buffer::zeroed(shards * Self::STRIDE),
+            totals: vec![Totals::default(); shards],
+            steps: 0,
+        }
+    }
+
+    /// The model as it is now.
+    #[must_use]
+    pub fn model(&self) -> &Model<N> {
+        self.model
+    }
+
+    /// Changes the weights; the optimizer's memory stays.
+    pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
+        self.model.update(change);
+        N::transpose(self.model.stored_weights(), &mut self.transposed);
+    }
+
+    /// Steps taken so far.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The optimizer and what it remembers.
+    #[must_use]
+    pub const fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// The gradient of the last [`step`](Self::step)'s or [`differentiate`](Self::differentiate)'s
+    /// mean loss by a tensor.
+    #[must_use]
+    pub fn gradient(&self, name: &str) -> Option<ArrayViewD<'_, f32>> {
+        tensor::<N>(self.gradients.floats(), name)
+    }
+
+    /// One step on the examples that `indices` names, in their order.
+    ///
+    /// # Panics
+    /// If there are more than the batch size, or an index or a class is out of range.
+    pub fn step(&mut self, examples: &Examples<'_>, indices: &[usize]) -> Totals {
+        let totals = self.differentiate(examples, indices);
+        let (optimizer, gradients) = (&mut self.optimizer, &self.gradients);
+        self.model.update(|weights| optimizer.step(weights, gradients.floats()));
+        N::transpose(self.model.stored_weights(), &mut self.transposed);
+        self.steps += 1;
+        totals
+    }
+
+    /// A step without the step: losses and [gradients](Self::gradient) only.
+    ///
+    /// # Panics
+    /// As [`step`](Self::step).
+    pub fn differentiate(&mut self, examples: &Examples<'_>, indices: &[usize]) -> Totals {
+        assert!(
+            (1..=self.settings.batch_size).contains(&indices.len()),
+            "a step takes 1 to {} examples, not {}",
+            self.settings.batch_size,
+            indices.len()
+        );
+        let loss = self.settings.loss;
+        let scale = 1.0 / indices.len() as f32;
+        self.run(
+            indices.len(),
+            |i, image| load_one::<N>(examples.inputs, indices[i], image),
+            |i, scores, gradients| {
+                let target = target::<N>(examples, indices[i]);
+                score::<N>(loss, scores, target, scale, gradients.floats_mut())
+            },
+        )
+    }
+
+    /// The vector-Jacobian product: the gradients of `sum(outputs * upstream)` by the weights (see
+    /// [`gradient`](Self::gradient)) and, if the model was compiled with them, by the inputs. Of a
+    /// model whose softmax is fused with its loss the outputs here are the logits.
+    ///
+    /// `upstream` has a row for each input. Gives a row for each: outputs, input gradients.
+    ///
+    /// # Panics
+    /// If the sizes do not fit, or there are more inputs than the batch size.
+    pub fn pull_back(
+        &mut self,
+        inputs: Inputs<'_>,
+        upstream: ArrayView2<'_, f32>,
+    ) -> (Array2<f32>, Option<Array2<f32>>) {
+        let count = upstream.nrows();
+        assert_eq!(inputs.values(), count * N::Input::LEN, "an input for each row of upstream");
+        self.run(
+            count,
+            |i, image| load_one::<N>(inputs, i, image),
+            |i, _, gradients| {
+                for (to, from) in gradients.floats_mut().iter_mut().zip(upstream.row(i)) {
+                    *to = *from;
+                }
+                Totals::default()
+            },
+        );
+        let mut outputs = Array2::zeros((count, N::Output::LEN));
+        let mut inputs = Array2::zeros((count, N::Input::LEN));
+        let mut has_inputs = count > 0;
+        for (shard, arena) in self.shards.chunks_exact_mut(Self::STRIDE).enumerate() {
+            let (arena, tape) = arena.split_at_mut(N::SHARD_ARENA);
+            let first = shard * N::SHARD;
+            let (scores, gradients) = (N::scores(arena, N::SHARD), N::input_gradients(tape));
+            has_inputs &= gradients.is_some();
+            for (i, row) in (first..count).zip(&*scores) {
+                outputs.row_mut(i).assign(&ArrayView1::from(row.floats()));
+            }
+            for (i, row) in (first..count).zip(gradients.unwrap_or_default()) {
+                inputs.row_mut(i).assign(&ArrayView1::from(row.floats()));
+            }
+        }
+        (outputs, has_inputs.then_some(inputs))
+    }
+
+    /// Forward, head and back for `count` images, then the weights' gradients. `head` reads an
+    /// image's scores and writes their gradients.
+    fn run(
+        &mut self,
+        count: usize,
+        load: impl Fn(usize, &mut N::Input) + Sync,
+        head: impl Fn(usize, &N::Output, &mut N::Output) -> Totals + Sync,
+    ) -> Totals {
+        let (packed, transposed) = (self.model.packed(), &self.transposed);
+        let (seed, step, shards) = (self.settings.seed, self.steps, count.div_ceil(N::SHARD));
+        self.shards
+            .par_chunks_mut(Self::STRIDE)
+            .zip(&mut self.totals[..shards])
+            .enumerate()
+            .with_max_len(1)
+            .for_each(|(shard, (arena, totals))| {
+                let (arena, tape) = arena.split_at_mut(N::SHARD_ARENA);
+                let first = shard * N::SHARD;
+                let images = (count - first).min(N::SHARD);
+                for (i, image) in N::inputs(arena, N::SHARD)[..images].iter_mut().enumerate() {
+                    load(first + i, image);
+                }
+                let pass = Pass::Training { seed, step, first: first as u64 };
+                N::forward(packed, pass, images, N::SHARD, arena, Some(tape));
+                *totals = Totals::default();
+                let (scores, gradients) = (N::scores(arena, N::SHARD), N::score_gradients(tape));
+                for (i, (scores, gradients)) in scores.iter().zip(gradients).take(images).enumerate()
+                {
+                    *totals += head(first + i, scores, gradients);
+                }
+                N::backward(transposed, pass, images, arena, tape);
+            });
+        let floats = &self.shards;
+        let shards_left = Shards { floats, stride: Self::STRIDE, shard: N::SHARD, count };
+        N::weight_gradients(&shards_left, &mut self.gradients);
+        let mut all = Totals::default();
+        for &totals in &self.totals[..shards] {
+            all += totals;
+        }
+        all
+    }
+}
+
+impl<N: Network> fmt::Debug for Trainer<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trainer<{}>({} steps)", N::NAME, self.steps)
+    }
+}
+
+impl<N: Network> Model<N> {
+    /// Losses and right answers over all examples, without dropout, on rayon's current threads.
+    ///
+    /// # Panics
+    /// If a class is out of range.
+    #[must_use]
+    pub fn score(&self, examples: &Examples<'_>, loss: LossKind) -> Totals {
+        let mut shards = vec![Totals::default(); examples.len().div_ceil(N::SHARD)];
+        Arenas::new::<N>().sweep(&mut shards, 1, |shard, totals, arena| {
+            let first = shard * N::SHARD;
+            let count = (examples.len() - first).min(N::SHARD);
+            load::<N>(examples.inputs, first.., &mut N::inputs(arena, N::SHARD)[..count]);
+            N::forward(self.packed(), Pass::Inference, count, N::SHARD, arena, None);
+            for (i, scores) in N::scores(arena, N::SHARD)[..count].iter().enumerate() {
+                let target = target::<N>(examples, first + i);
+                totals[0] += score::<N>(loss, scores, target, 1.0, &mut []);
+            }
+        });
+        let mut all = Totals::default();
+        for totals in shards {
+            all += totals;
+        }
+        all
+    }
+}
+
+fn target<'a, N: Network>(examples: &Examples<'a>, index: usize) -> Target<'a> {
+    match examples.targets {
+        Targets::Classes(classes) => Target::Class(classes[index] as usize),
+        Targets::OneHot(rows) => Target::OneHot(&rows[index * N::Output::LEN..][..N::Output::LEN]),
+    }
+}
+
+/// One image's loss, and `scale` times its gradient unless `gradients` is empty.
+fn score<N: Network>(
+    loss: LossKind,
+    scores: &N::Output,
+    target: Target<'_>,
+    scale: f32,
+    gradients: &mut [f32],
+) -> Totals {
+    let scores = scores.floats();
+    let class = match target {
+        Target::Class(class) => class,
+        Target::OneHot(row) => argmax(row),
+    };
+    let loss = match loss {
+        LossKind::SoftmaxCrossentropy => softmax_crossentropy(scores, target, scale, gradients),
+        LossKind::CategoricalCrossentropy => crossentropy(scores, target, scale, gradients),
+    };
+    Totals { samples: 1, loss, correct: usize::from(argmax(scores) == class) }
+}

@@ -1,0 +1,63 @@
+//! Loops over slices that the compiler vectorises by itself.
+
+use super::simd::{Lanes, vectorized};
+
+vectorized! {
+    /// One RMSprop step: `v = rho v + (1 - rho) g²; w -= rate g / sqrt(v + epsilon)`, as Keras
+    /// computes it, `rest` being 1 - rho. All slices have one length.
+    pub(crate) fn rmsprop(
+        weights: &mut [f32],
+        gradients: &[f32],
+        squares: &mut [f32],
+        rate: f32,
+        rho: f32,
+        rest: f32,
+        epsilon: f32,
+    ) = rmsprop_body;
+
+    /// `sums[i] += values[i]`.
+    pub(crate) fn add(sums: &mut [f32], values: &[f32]) = add_body;
+
+    /// `gradients[i] = 0` where the relu's output is not above 0.
+    pub(crate) fn mask(gradients: &mut [f32], outputs: &[f32]) = mask_body;
+
+    /// Bytes to floats in [0, 1]: `byte / 255`.
+    pub(crate) fn rescale(bytes: &[u8], floats: &mut [f32]) = rescale_body;
+}
+
+#[inline(always)]
+fn rmsprop_body<L: Lanes>(
+    weights: &mut [f32],
+    gradients: &[f32],
+    squares: &mut [f32],
+    rate: f32,
+    rho: f32,
+    rest: f32,
+    epsilon: f32,
+) {
+    for ((w, &g), v) in weights.iter_mut().zip(gradients).zip(squares) {
+        *v = rho * *v + rest * (g * g);
+        *w -= rate * g / (*v + epsilon).sqrt();
+    }
+}
+
+#[inline(always)]
+fn add_body<L: Lanes>(sums: &mut [f32], values: &[f32]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += value;
+    }
+}
+
+#[inline(always)]
+fn mask_body<L: Lanes>(gradients: &mut [f32], outputs: &[f32]) {
+    for (gradient, &output) in gradients.iter_mut().zip(outputs) {
+        *gradient = if output > 0.0 { *gradient } else { 0.0 };
+    }
+}
+
+#[inline(always)]
+fn rescale_body<L: Lanes>(bytes: &[u8], floats: &mut [f32]) {
+    for (float, &byte) in floats.iter_mut().zip(bytes) {
+        *float = f32::from(byte) / 255.0;
+    }
+}

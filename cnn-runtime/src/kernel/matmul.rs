@@ -1,0 +1,169 @@
+//! Matrix products over panels of sixteen columns.
+
+use super::simd::{COLUMNS, Lanes, ROWS, Tile, load_columns, store_rows, tile, vectorized, with_rows};
+
+/// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
+/// common first-level cache.
+const DEPTH: usize = 256;
+
+/// Cuts `count` into parts of at most `most` whose sizes differ by at most one: (start, size).
+#[inline(always)]
+pub(crate) fn even_parts(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let parts = count.div_ceil(most);
+    (0..parts).map(move |part| {
+        let start = part * count / parts;
+        (start, (part + 1) * count / parts - start)
+    })
+}
+
+/// How many floats a matrix of `inner` rows and `columns` columns takes in panels of sixteen.
+pub(crate) const fn panels_len(inner: usize, columns: usize) -> usize {
+    columns.div_ceil(COLUMNS) * inner * COLUMNS
+}
+
+/// Writes one panel: row `i`, column `c` is `matrix(i, first + c)`, 0 beyond the last column.
+pub(crate) fn pack_panel(
+    panel: &mut [f32],
+    first: usize,
+    columns: usize,
+    matrix: impl Fn(usize, usize) -> f32,
+) {
+    for (i, row) in panel.chunks_exact_mut(COLUMNS).enumerate() {
+        for (c, value) in row.iter_mut().enumerate() {
+            *value = if first + c < columns { matrix(i, first + c) } else { 0.0 };
+        }
+    }
+}
+
+vectorized! {
+    /// `y = x w + bias`, then relu if asked: `x` is rows x `inner`, `y` rows x `columns`, `panels`
+    /// holds `w` (see [`pack_panel`]), `bias` is empty or padded to whole panels.
+    pub(crate) fn multiply(
+        x: &[f32],
+        inner: usize,
+        panels: &[f32],
+        bias: &[f32],
+        relu: bool,
+        y: &mut [f32],
+        columns: usize,
+    ) = multiply_body;
+
+    /// `gradient[k] = sum over rows of x[row, first + k] * dz[row]`, for the kernel rows that
+    /// `gradient` has room for; blocks of rows as [`Blocks`] says.
+    pub(crate) fn outer_products(
+        x: Blocks<'_>,
+        dz: Blocks<'_>,
+        first: usize,
+        gradient: &mut [f32],
+    ) = outer_products_body;
+}
+
+#[inline(always)]
+fn multiply_body<L: Lanes>(
+    x: &[f32],
+    inner: usize,
+    panels: &[f32],
+    bias: &[f32],
+    relu: bool,
+    y: &mut [f32],
+    columns: usize,
+) {
+    let rows = x.len() / inner;
+    for (p, panel) in panels.chunks_exact(inner * COLUMNS).enumerate() {
+        let left = columns - p * COLUMNS;
+        let bias = if bias.is_empty() {
+            [L::splat(0.0); 2]
+        } else {
+            load_columns(&bias[p * COLUMNS..], COLUMNS)
+        };
+        let mut from = 0;
+        while from < inner {
+            let depth = (inner - from).min(DEPTH);
+            let last = from + depth == inner;
+            for (row, count) in even_parts(rows, ROWS) {
+                let y = &mut y[row * columns + p * COLUMNS..];
+                let product = Tile {
+                    counts: [1, 1, depth],
+                    a: x,
+                    a_at: row * inner + from,
+                    a_row: inner,
+                    a_steps: [0, 0, 1],
+                    b: panel,
+                    b_at: from * COLUMNS,
+                    b_steps: [0, 0, COLUMNS],
+                };
+                with_rows!(count, R => {
+                    let mut sums: [[L; 2]; R] = [bias; R];
+                    if from > 0 {
+                        sums = std::array::from_fn(|r| load_columns(&y[r * columns..], left));
+                    }
+                    sums = tile::<L, R>(product, sums);
+                    if relu && last {
+                        sums = sums.map(|row| row.map(L::relu));
+                    }
+                    store_rows(sums, y, columns, left);
+                });
+            }
+            from += depth;
+        }
+    }
+}
+
+/// The rows of a matrix, in blocks of equal size that lie a stride apart; the last may be shorter.
+#[derive(Clone, Copy)]
+pub(crate) struct Blocks<'a> {
+    /// Where all blocks lie.
+    pub floats: &'a [f32],
+    /// Index of the first row.
+    pub at: usize,
+    /// Distance from block to block.
+    pub stride: usize,
+    /// Rows in a full block.
+    pub block: usize,
+    /// Rows in all.
+    pub rows: usize,
+    /// Floats in a row.
+    pub width: usize,
+}
+
+impl<'a> Blocks<'a> {
+    /// Each row in order.
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'a [f32]> {
+        (0..self.rows).map(move |row| {
+            let start =
+                self.at + row / self.block * self.stride + row % self.block * self.width;
+            &self.floats[start..start + self.width]
+        })
+    }
+}
+
+#[inline(always)]
+fn outer_products_body<L: Lanes>(x: Blocks<'_>, dz: Blocks<'_>, first: usize, gradient: &mut [f32]) {
+    let columns = dz.width;
+    let (full, rest) = (x.rows / x.block, x.rows % x.block);
+    for (k, count) in even_parts(gradient.len() / columns, ROWS) {
+        for column in (0..columns).step_by(COLUMNS) {
+            let product = |block: usize, blocks: usize, rows: usize| Tile {
+                counts: [blocks, 1, rows],
+                a: x.floats,
+                a_at: x.at + block * x.stride + first + k,
+                a_row: 1,
+                a_steps: [x.stride, 0, x.width],
+                b: dz.floats,
+                b_at: dz.at + block * dz.stride + column,
+                b_steps: [dz.stride, 0, dz.width],
+            };
+            with_rows!(count, R => {
+                let mut sums = [[L::splat(0.0); 2]; R];
+                if full > 0 {
+                    sums = tile::<L, R>(product(0, full, x.block), sums);
+                }
+                if rest > 0 {
+                    sums = tile::<L, R>(product(full, 1, rest), sums);
+                }
+                let gradient = &mut gradient[k * columns + column..];
+                store_rows(sums, gradient, columns, columns - column);
+            });
+        }
+    }
+}

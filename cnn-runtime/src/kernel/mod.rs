@@ -1,0 +1,5 @@
+//! The inner loops that layers are made of.
+
+pub(crate) mod elementwise;
+pub(crate) mod matmul;
+pub(crate) mod simd;

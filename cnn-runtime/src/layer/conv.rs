@@ -1,0 +1,430 @@
+//! `Conv2D`: correlation over height and width, channels last.
+
+use super::At;
+use crate::kernel::elementwise;
+use crate::kernel::matmul::{even_parts, pack_panel, panels_len};
+use crate::kernel::simd::{
+    COLUMNS, Lanes, ROWS, Tile, load_columns, store_rows, tile, vectorized, with_rows,
+};
+
+/// A convolution of fixed shape: `y[p, q, o] = bias[o] + sum over i, j, c of
+/// x[p s - pad + i d, q s - pad + j d, c] * kernel[i, j, c, o]`, then relu if asked.
+///
+/// Input and output are height x width x channels, the kernel height x width x in x out, followed
+/// by the bias.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2D {
+    pub(super) input: [usize; 3],
+    pub(super) filters: usize,
+    pub(super) kernel: [usize; 2],
+    pub(super) strides: [usize; 2],
+    dilation: [usize; 2],
+    padding: [usize; 4],
+    bias: bool,
+    pub(super) relu: bool,
+    pub(super) at: At,
+}
+
+impl Conv2D {
+    /// A `valid` convolution of stride 1 with bias: `input` is height, width, channels; `kernel`
+    /// is height, width.
+    #[must_use]
+    pub const fn new(input: [usize; 3], filters: usize, kernel: [usize; 2]) -> Self {
+        Self {
+            input,
+            filters,
+            kernel,
+            strides: [1, 1],
+            dilation: [1, 1],
+            padding: [0; 4],
+            bias: true,
+            relu: false,
+            at: At::START,
+        }
+    }
+
+    /// Steps of the window, down and across.
+    #[must_use]
+    pub const fn strides(self, strides: [usize; 2]) -> Self {
+        Self { strides, ..self }
+    }
+
+    /// Distances between the kernel's taps, down and across.
+    #[must_use]
+    pub const fn dilation(self, dilation: [usize; 2]) -> Self {
+        Self { dilation, ..self }
+    }
+
+    /// Zeros around the input: top, bottom, left, right; each less than the (dilated) kernel.
+    #[must_use]
+    pub const fn padding(self, padding: [usize; 4]) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// Without a bias.
+    #[must_use]
+    pub const fn no_bias(self) -> Self {
+        Self { bias: false, ..self }
+    }
+
+    /// Followed by a relu.
+    #[must_use]
+    pub const fn relu(self) -> Self {
+        Self { relu: true, ..self }
+    }
+
+    /// Where its weights lie.
+    #[must_use]
+    pub const fn at(self, at: At) -> Self {
+        Self { at, ..self }
+    }
+
+    /// Rows and columns of the padded input.
+    pub(super) const fn padded(&self) -> [usize; 2] {
+        let [top, bottom, left, right] = self.padding;
+        [self.input[0] + top + bottom, self.input[1] + left + right]
+    }
+
+    /// Rows or columns that the kernel covers.
+    const fn extent(&self) -> [usize; 2] {
+        [
+            (self.kernel[0] - 1) * self.dilation[0] + 1,
+            (self.kernel[1] - 1) * self.dilation[1] + 1,
+        ]
+    }
+
+    /// Height, width and channels of the output.
+    #[must_use]
+    pub const fn output(&self) -> [usize; 3] {
+        let ([rows, columns], [down, across]) = (self.padded(), self.extent());
+        [
+            (rows - down) / self.strides[0] + 1,
+            (columns - across) / self.strides[1] + 1,
+            self.filters,
+        ]
+    }
+
+    /// The same without its relu.
+    pub(super) const fn without_relu(self) -> Self {
+        Self { relu: false, ..self }
+    }
+
+    /// Products summed for one output.
+    pub(super) const fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.input[2]
+    }
+
+    const fn bias_len(&self) -> usize {
+        if self.bias { self.filters } else { 0 }
+    }
+
+    /// Floats of its weights.
+    #[must_use]
+    pub const fn weights_len(&self) -> usize {
+        self.taps() * self.filters + self.bias_len()
+    }
+
+    /// Floats of its packed weights: panels of sixteen channels, and the bias.
+    #[must_use]
+    pub const fn packed_len(&self) -> usize {
+        panels_len(self.taps(), self.filters) + self.filters.div_ceil(COLUMNS) * COLUMNS
+    }
+
+    /// Floats of its transposed weights.
+    #[must_use]
+    pub const fn transposed_len(&self) -> usize {
+        self.mirrored().packed_len()
+    }
+
+    /// Floats of its gradients in a shard: as its weights.
+    #[must_use]
+    pub const fn gradients_len(&self) -> usize {
+        self.weights_len()
+    }
+
+    /// Scratch floats of `forward`: the padded input.
+    #[must_use]
+    pub const fn forward_scratch(&self) -> usize {
+        if self.is_padded() { self.padded_len() } else { 0 }
+    }
+
+    /// Scratch floats of `backward`: the padded input and the spread out gradient.
+    #[must_use]
+    pub const fn backward_scratch(&self) -> usize {
+        let [rows, columns, channels] = self.mirrored().input;
+        self.padded_len() + rows * columns * channels + COLUMNS
+    }
+
+    const fn is_padded(&self) -> bool {
+        self.padded()[0] != self.input[0] || self.padded()[1] != self.input[1]
+    }
+
+    pub(super) const fn padded_len(&self) -> usize {
+        self.padded()[0] * self.padded()[1] * self.input[2]
+    }
+
+    /// The convolution that makes the input's gradient out of the output's, spread out by the
+    /// strides and padded: kernel turned by half a turn, inputs and outputs swapped.
+    const fn mirrored(&self) -> Self {
+        let [down, across] = self.extent();
+        let [rows, columns, channels] = self.input;
+        Self {
+            input: [rows + down - 1, columns + across - 1, self.filters],
+            filters: channels,
+            strides: [1, 1],
+            padding: [0; 4],
+            bias: false,
+            relu: false,
+            ..*self
+        }
+    }
+
+    /// Lays its weights out for `forward`.
+    pub fn pack(&self, weights: &[f32], packed: &mut [f32]) {
+        let weights = &weights[self.at.weights..][..self.weights_len()];
+        let (kernel, bias) = weights.split_at(self.taps() * self.filters);
+        let packed = &mut packed[self.at.packed..][..self.packed_len()];
+        let (panels, packed_bias) = packed.split_at_mut(panels_len(self.taps(), self.filters));
+        for (p, panel) in panels.chunks_exact_mut(self.taps() * COLUMNS).enumerate() {
+            pack_panel(panel, p * COLUMNS, self.filters, |tap, o| kernel[tap * self.filters + o]);
+        }
+        packed_bias[..bias.len()].copy_from_slice(bias);
+    }
+
+    /// Lays its weights out for `backward`.
+    pub fn transpose(&self, weights: &[f32], transposed: &mut [f32]) {
+        let kernel = &weights[self.at.weights..][..self.taps() * self.filters];
+        let ([height, width], [_, _, channels]) = (self.kernel, self.input);
+        let mirrored = self.mirrored();
+        let panels = &mut transposed[self.at.transposed..][..mirrored.packed_len()];
+        for (p, panel) in panels.chunks_exact_mut(mirrored.taps() * COLUMNS).enumerate() {
+            pack_panel(panel, p * COLUMNS, channels, |tap, c| {
+                let (place, o) = (tap / self.filters, tap % self.filters);
+                let turned = height * width - 1 - place;
+                kernel[(turned * channels + c) * self.filters + o]
+            });
+        }
+    }
+
+    /// Copies an image into a frame of zeros.
+    pub(super) fn pad(&self, x: &[f32], padded: &mut [f32]) {
+        let [rows, columns, channels] = self.input;
+        let [top, _, left, _] = self.padding;
+        let width = self.padded()[1] * channels;
+        padded.fill(0.0);
+        for row in 0..rows {
+            let start = (row + top) * width + left * channels;
+            padded[start..][..columns * channels]
+                .copy_from_slice(&x[row * columns * channels..][..columns * channels]);
+        }
+    }
+
+    /// Takes an image out of its frame.
+    pub(super) fn crop(&self, padded: &[f32], x: &mut [f32]) {
+        let [rows, columns, channels] = self.input;
+        let [top, _, left, _] = self.padding;
+        let width = self.padded()[1] * channels;
+        for row in 0..rows {
+            let start = (row + top) * width + left * channels;
+            x[row * columns * channels..][..columns * channels]
+                .copy_from_slice(&padded[start..][..columns * channels]);
+        }
+    }
+
+    /// One image: `x` and `y` are height x width x channels.
+    pub fn forward(&self, packed: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+        let packed = &packed[self.at.packed..][..self.packed_len()];
+        if self.is_padded() {
+            let padded = &mut scratch[..self.padded_len()];
+            self.pad(x, padded);
+            convolve(self, packed, padded, y);
+        } else {
+            convolve(self, packed, x, y);
+        }
+    }
+
+    /// One image: adds to the shard's `gradients` and writes the input's gradient `dx` if there is
+    /// one; `y` is what `forward` made, `dy` its gradient.
+    pub fn backward(
+        &self,
+        transposed: &[f32],
+        x: &[f32],
+        y: &[f32],
+        dy: &[f32],
+        dx: Option<&mut [f32]>,
+        gradients: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let (padded, scratch) = scratch.split_at_mut(self.padded_len());
+        self.pad(x, padded);
+        let mirrored = self.mirrored();
+        let spread = &mut scratch[..mirrored.padded_len() + COLUMNS];
+        self.spread(y, dy, spread);
+        let gradients = &mut gradients[self.at.gradients..][..self.weights_len()];
+        let (kernel, bias) = gradients.split_at_mut(self.taps() * self.filters);
+        kernel_gradient(self, padded, spread, kernel);
+        for pixel in self.gradient_pixels(spread) {
+            elementwise::add(bias, &pixel[..bias.len()]);
+        }
+        if let Some(dx) = dx {
+            let panels = &transposed[self.at.transposed..][..mirrored.packed_len()];
+            convolve(&mirrored, panels, spread, dx);
+        }
+    }
+
+    /// Where the output's gradient starts in the spread out one.
+    const fn spread_origin(&self) -> [usize; 2] {
+        let [down, across] = self.extent();
+        [down - 1 - self.padding[0], across - 1 - self.padding[2]]
+    }
+
+    /// Index in the spread out gradient of an output pixel.
+    const fn spread_index(&self, row: usize, column: usize) -> usize {
+        let ([top, left], [_, columns, channels]) = (self.spread_origin(), self.mirrored().input);
+        let (row, column) = (top + row * self.strides[0], left + column * self.strides[1]);
+        (row * columns + column) * channels
+    }
+
+    /// The output's gradient behind the relu, its pixels a stride apart in a field of zeros.
+    fn spread(&self, y: &[f32], dy: &[f32], spread: &mut [f32]) {
+        let [rows, columns, channels] = self.output();
+        spread.fill(0.0);
+        for pixel in 0..rows * columns {
+            let at = self.spread_index(pixel / columns, pixel % columns);
+            let gradient = &mut spread[at..at + channels];
+            gradient.copy_from_slice(&dy[pixel * channels..][..channels]);
+            if self.relu {
+                elementwise::mask(gradient, &y[pixel * channels..][..channels]);
+            }
+        }
+    }
+
+    fn gradient_pixels<'a>(&self, spread: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
+        let [rows, columns, channels] = self.output();
+        let this = *self;
+        (0..rows * columns).map(move |pixel| {
+            let at = this.spread_index(pixel / columns, pixel % columns);
+            &spread[at..at + channels]
+        })
+    }
+
+    /// Adds up the shards' gradients, in their order.
+    pub fn weight_gradients<'a>(
+        &self,
+        shards: impl Iterator<Item = &'a [f32]>,
+        gradients: &mut [f32],
+    ) {
+        let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
+        gradients.fill(0.0);
+        for shard in shards {
+            elementwise::add(gradients, &shard[self.at.gradients..][..self.weights_len()]);
+        }
+    }
+
+    /// The loops over a kernel's taps: counts, and steps in an image of padded size. Taps that lie
+    /// side by side in memory are one loop.
+    #[inline(always)]
+    pub(super) fn tap_loops(&self) -> ([usize; 3], [usize; 3]) {
+        let ([height, width], channels) = (self.kernel, self.input[2]);
+        let row = self.padded()[1] * channels * self.dilation[0];
+        if self.dilation[1] == 1 {
+            ([height, 1, width * channels], [row, 0, 1])
+        } else {
+            ([height, width, channels], [row, channels * self.dilation[1], 1])
+        }
+    }
+}
+
+vectorized! {
+    /// `packed` holds panels and, if there is one, the bias; `image` is padded already.
+    fn convolve(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut [f32]) = convolve_body;
+
+    /// Adds `sum over pixels of image[pixel + tap] * spread[pixel]` to `kernel`.
+    fn kernel_gradient(conv: &Conv2D, image: &[f32], spread: &[f32], kernel: &mut [f32])
+        = kernel_gradient_body;
+}
+
+#[inline(always)]
+fn convolve_body<L: Lanes>(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut [f32]) {
+    let [rows, columns, channels] = conv.output();
+    let (panels, bias) = packed.split_at(panels_len(conv.taps(), channels));
+    for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
+        let bias = load_columns(&bias[p * COLUMNS..], COLUMNS);
+        for row in 0..rows {
+            let y = &mut y[row * columns * channels + p * COLUMNS..];
+            convolve_row::<L>(conv, image, panel, bias, row, y, channels, channels - p * COLUMNS);
+        }
+    }
+}
+
+/// One row of up to sixteen channels: output pixels lie `stride` apart in `y`.
+#[inline(always)]
+pub(super) fn convolve_row<L: Lanes>(
+    conv: &Conv2D,
+    image: &[f32],
+    panel: &[f32],
+    bias: [L; 2],
+    row: usize,
+    y: &mut [f32],
+    stride: usize,
+    channels: usize,
+) {
+    let (counts, a_steps) = conv.tap_loops();
+    let (width, inputs) = (conv.padded()[1], conv.input[2]);
+    for (column, count) in even_parts(conv.output()[1], ROWS) {
+        let product = Tile {
+            counts,
+            a: image,
+            a_at: (row * conv.strides[0] * width + column * conv.strides[1]) * inputs,
+            a_row: conv.strides[1] * inputs,
+            a_steps,
+            b: panel,
+            b_at: 0,
+            b_steps: [counts[1] * counts[2] * COLUMNS, counts[2] * COLUMNS, COLUMNS],
+        };
+        let y = &mut y[column * stride..];
+        with_rows!(count, R => {
+            let mut sums = tile::<L, R>(product, [bias; R]);
+            if conv.relu {
+                sums = sums.map(|row| row.map(L::relu));
+            }
+            store_rows(sums, y, stride, channels);
+        });
+    }
+}
+
+#[inline(always)]
+fn kernel_gradient_body<L: Lanes>(
+    conv: &Conv2D,
+    image: &[f32],
+    spread: &[f32],
+    kernel: &mut [f32],
+) {
+    let ([rows, columns, channels], inputs) = (conv.output(), conv.input[2]);
+    let (width, spread_width) = (conv.padded()[1] * inputs, conv.mirrored().input[1] * channels);
+    let (counts, steps) = conv.tap_loops();
+    for outer in 0..counts[0] * counts[1] {
+        let (i, j) = (outer / counts[1], outer % counts[1]);
+        for (tap, count) in even_parts(counts[2], ROWS) {
+            for channel in (0..channels).step_by(COLUMNS) {
+                let product = Tile {
+                    counts: [rows, 1, columns],
+                    a: image,
+                    a_at: i * steps[0] + j * steps[1] + tap,
+                    a_row: 1,
+                    a_steps: [conv.strides[0] * width, 0, conv.strides[1] * inputs],
+                    b: spread,
+                    b_at: conv.spread_index(0, 0) + channel,
+                    b_steps: [conv.strides[0] * spread_width, 0, conv.strides[1] * channels],
+                };
+                let to = &mut kernel[(outer * counts[2] + tap) * channels + channel..];
+                let left = channels - channel;
+                with_rows!(count, R => {
+                    let sums: [[L; 2]; R] =
+                        std::array::from_fn(|r| load_columns(&to[r * channels..], left));
+                    store_rows(tile::<L, R>(product, sums), to, channels, left);
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `Dense`: a matrix product over the last axis.
+
+use rayon::prelude::*;
+
+use super::At;
+use crate::kernel::elementwise;
+use crate::kernel::matmul::{Blocks, multiply, outer_products, pack_panel, panels_len};
+use crate::kernel::simd::COLUMNS;
+use crate::network::Rows;
+
+/// Kernel rows whose gradients one task makes.
+const TASK_ROWS: usize = 48;
+
+/// A fully connected layer of fixed shape: `y = x kernel + bias`, then relu if asked. The kernel is
+/// in x out, followed by the bias.
+#[derive(Clone, Copy, Debug)]
+pub struct Dense {
+    inputs: usize,
+    units: usize,
+    positions: usize,
+    bias: bool,
+    relu: bool,
+    at: At,
+}
+
+impl Dense {
+    /// With bias, on inputs of rank 1.
+    #[must_use]
+    pub const fn new(inputs: usize, units: usize) -> Self {
+        Self { inputs, units, positions: 1, bias: true, relu: false, at: At::START }
+    }
+
+    /// On inputs of a higher rank, of which all axes but the last multiply to `positions`.
+    #[must_use]
+    pub const fn positions(self, positions: usize) -> Self {
+        Self { positions, ..self }
+    }
+
+    /// Without a bias.
+    #[must_use]
+    pub const fn no_bias(self) -> Self {
+        Self { bias: false, ..self }
+    }
+
+    /// Followed by a relu.
+    #[must_use]
+    pub const fn relu(self) -> Self {
+        Self { relu: true, ..self }
+    }
+
+    /// Where its weights lie.
+    #[must_use]
+    pub const fn at(self, at: At) -> Self {
+        Self { at, ..self }
+    }
+
+    const fn kernel_len(&self) -> usize {
+        self.inputs * self.units
+    }
+
+    /// Floats of its weights.
+    #[must_use]
+    pub const fn weights_len(&self) -> usize {
+        self.kernel_len() + if self.bias { self.units } else { 0 }
+    }
+
+    /// Floats of its packed weights: panels of sixteen units, and the bias.
+    #[must_use]
+    pub const fn packed_len(&self) -> usize {
+        panels_len(self.inputs, self.units) + self.units.div_ceil(COLUMNS) * COLUMNS
+    }
+
+    /// Floats of its transposed weights: panels of sixteen inputs.
+    #[must_use]
+    pub const fn transposed_len(&self) -> usize {
+        panels_len(self.units, self.inputs)
+    }
+
+    /// Lays its weights out for `forward`.
+    pub fn pack(&self, weights: &[f32], packed: &mut [f32]) {
+        let weights = &weights[self.at.weights..][..self.weights_len()];
+        let (kernel, bias) = weights.split_at(self.kernel_len());
+        let packed = &mut packed[self.at.packed..][..self.packed_len()];
+        let (panels, packed_bias) = packed.split_at_mut(panels_len(self.inputs, self.units));
+        panels.par_chunks_exact_mut(self.inputs * COLUMNS).enumerate().for_each(|(p, panel)| {
+            pack_panel(panel, p * COLUMNS, self.units, |i, u| kernel[i * self.units + u]);
+        });
+        packed_bias[..bias.len()].copy_from_slice(bias);
+    }
+
+    /// Lays its weights out for `backward`.
+    pub fn transpose(&self, weights: &[f32], transposed: &mut [f32]) {
+        let kernel = &weights[self.at.weights..][..self.kernel_len()];
+        let panels = &mut transposed[self.at.transposed..][..self.transposed_len()];
+        panels.par_chunks_exact_mut(self.units * COLUMNS).enumerate().for_each(|(p, panel)| {
+            pack_panel(panel, p * COLUMNS, self.inputs, |u, i| kernel[i * self.units + u]);
+        });
+    }
+
+    /// Any number of images: `x` holds their inputs one after the other, `y` takes the outputs.
+    pub fn forward(&self, packed: &[f32], x: &[f32], y: &mut [f32]) {
+        let packed = &packed[self.at.packed..][..self.packed_len()];
+        let (panels, bias) = packed.split_at(panels_len(self.inputs, self.units));
+        multiply(x, self.inputs, panels, bias, self.relu, y, self.units);
+    }
+
+    /// Any number of images: turns `dy`, the gradient of the output `y`, into that before the relu,
+    /// and writes the input's gradient `dx` if there is one.
+    pub fn backward(&self, transposed: &[f32], y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
+        if self.relu {
+            elementwise::mask(dy, y);
+        }
+        if let Some(dx) = dx {
+            let panels = &transposed[self.at.transposed..][..self.transposed_len()];
+            multiply(dy, self.units, panels, &[], false, dx, self.inputs);
+        }
+    }
+
+    /// Over the whole batch: `x` and `dy` are the inputs and what `backward` left of the outputs'
+    /// gradients.
+    pub fn weight_gradients(&self, x: Rows<'_>, dy: Rows<'_>, gradients: &mut [f32]) {
+        let (x, dy) = (self.blocks(x, self.inputs), self.blocks(dy, self.units));
+        let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
+        let (kernel, bias) = gradients.split_at_mut(self.kernel_len());
+        kernel.par_chunks_mut(TASK_ROWS * self.units).enumerate().for_each(|(task, kernel)| {
+            outer_products(x, dy, task * TASK_ROWS, kernel);
+        });
+        bias.fill(0.0);
+        if self.bias {
+            for row in dy.iter() {
+                elementwise::add(bias, row);
+            }
+        }
+    }
+
+    fn blocks<'a>(&self, rows: Rows<'a>, width: usize) -> Blocks<'a> {
+        Blocks {
+            floats: rows.floats,
+            at: rows.at,
+            stride: rows.stride,
+            block: rows.shard * self.positions,
+            rows: rows.count * self.positions,
+            width,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The layers' arithmetic: one file a kind, each a description of constant shape with `forward`
+//! and `backward`.
+//!
+//! A network's weights lie in one buffer. From it two more are derived after every change: the
+//! *packed* weights, laid out for the forward pass, and the *transposed* ones, for the way back.
+//! A layer knows [where its parts lie](At) in all of them.
+
+pub mod activation;
+pub mod conv;
+pub mod conv_pool;
+pub mod dense;
+pub mod dropout;
+pub mod pool;
+pub mod softmax;
+
+pub use activation::Activation;
+pub use conv::Conv2D;
+pub use conv_pool::ConvPool;
+pub use dense::Dense;
+pub use dropout::Dropout;
+pub use pool::MaxPooling2D;
+pub use softmax::Softmax;
+
+/// Where a layer's parts start, in floats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct At {
+    /// In the weights (and in their gradients): kernel, then bias.
+    pub weights: usize,
+    /// In the packed weights.
+    pub packed: usize,
+    /// In the transposed weights.
+    pub transposed: usize,
+    /// In a shard's own gradients.
+    pub gradients: usize,
+}
+
+impl At {
+    /// Everything at the start.
+    pub const START: Self = Self { weights: 0, packed: 0, transposed: 0, gradients: 0 };
+}

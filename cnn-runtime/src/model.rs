@@ -1,0 +1,242 @@
+//! A network with its weights, and predictions.
+
+use std::fmt;
+
+use ndarray::{Array2, ArrayViewD, IxDyn};
+use rayon::prelude::*;
+
+use crate::buffer::{Buffer, Floats, Storage};
+use crate::data::{ExamplesError, Inputs};
+use crate::kernel::elementwise;
+use crate::network::{Initializer, Network, Pass};
+use crate::rng::Rng;
+
+/// A compiled network `N` with its weights.
+pub struct Model<N: Network> {
+    weights: Storage<N::Weights>,
+    packed: Storage<N::Packed>,
+}
+
+impl<N: Network> Model<N> {
+    /// A network with fresh weights: the same for the same seed, on every machine.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut model = Self { weights: Storage::zeroed(), packed: Storage::zeroed() };
+        model.update(|weights| initialize::<N>(weights, seed));
+        model
+    }
+
+    /// All weights, each tensor at its [offset](crate::network::TensorInfo::offset).
+    #[must_use]
+    pub fn weights(&self) -> &[f32] {
+        self.weights.floats()
+    }
+
+    pub(crate) fn packed(&self) -> &N::Packed {
+        &self.packed
+    }
+
+    pub(crate) fn stored_weights(&self) -> &N::Weights {
+        &self.weights
+    }
+
+    /// Changes the weights. What is derived from them is renewed afterwards.
+    pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
+        change(self.weights.floats_mut());
+        N::pack(&self.weights, &mut self.packed);
+    }
+
+    /// A tensor by its name, such as `conv2d/kernel`.
+    #[must_use]
+    pub fn tensor(&self, name: &str) -> Option<ArrayViewD<'_, f32>> {
+        tensor::<N>(self.weights(), name)
+    }
+
+    /// Replaces one tensor; `values` in row-major order.
+    ///
+    /// # Errors
+    /// If there is no tensor of that name or it has another size; the model is then unchanged.
+    pub fn set_tensor(&mut self, name: &str, values: &[f32]) -> Result<(), TensorError> {
+        let info = N::TENSORS.iter().find(|info| info.name == name).ok_or_else(|| {
+            let known = N::TENSORS.iter().map(|info| info.name).collect();
+            TensorError::Unknown { name: name.into(), known }
+        })?;
+        if info.len() != values.len() {
+            return Err(TensorError::Size {
+                name: info.name,
+                shape: info.shape,
+                found: values.len(),
+            });
+        }
+        self.update(|weights| weights[info.offset..][..values.len()].copy_from_slice(values));
+        Ok(())
+    }
+
+    /// What makes predictions one after the other without allocating.
+    #[must_use]
+    pub fn predictor(&self) -> Predictor<'_, N> {
+        Predictor { model: self, arena: Buffer::zeroed(N::SINGLE_ARENA) }
+    }
+
+    /// The outputs for any number of images, a row each, on rayon's current threads.
+    ///
+    /// # Errors
+    /// If the inputs are not whole images.
+    pub fn predict(&self, inputs: Inputs<'_>) -> Result<Array2<f32>, ExamplesError> {
+        let (len, outputs) = (N::Input::LEN, N::Output::LEN);
+        let images = inputs.values() / len;
+        if inputs.values() % len != 0 {
+            return Err(ExamplesError::Ragged {
+                what: "inputs",
+                values: inputs.values(),
+                samples: images + 1,
+            });
+        }
+        let mut all = Array2::zeros((images, outputs));
+        let rows = all.as_slice_mut().expect("a new array is contiguous");
+        let mut arenas = Arenas::new::<N>();
+        arenas.sweep(rows, N::SHARD * outputs, |shard, rows, arena| {
+            let count = rows.len() / outputs;
+            load::<N>(inputs, shard * N::SHARD.., &mut N::inputs(arena, N::SHARD)[..count]);
+            N::forward(self.packed(), Pass::Inference, count, N::SHARD, arena, None);
+            let found = N::outputs(arena, N::SHARD);
+            for (row, output) in rows.chunks_exact_mut(outputs).zip(found) {
+                row.copy_from_slice(output.floats());
+            }
+        });
+        Ok(all)
+    }
+}
+
+impl<N: Network> Clone for Model<N> {
+    fn clone(&self) -> Self {
+        Self { weights: self.weights.clone(), packed: self.packed.clone() }
+    }
+}
+
+impl<N: Network> fmt::Debug for Model<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Model<{}>({} weights)", N::NAME, N::Weights::LEN)
+    }
+}
+
+/// Why a tensor was not set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TensorError {
+    /// No tensor has this name.
+    #[error("the model has no tensor `{name}`; it has {}", .known.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The names of all tensors.
+        known: Vec<&'static str>,
+    },
+    /// The values do not fill the tensor.
+    #[error("`{name}` has shape {shape:?}, which takes {}, not {found} values", .shape.iter().product::<usize>())]
+    Size {
+        /// The tensor.
+        name: &'static str,
+        /// Its shape.
+        shape: &'static [usize],
+        /// How many values were given.
+        found: usize,
+    },
+}
+
+/// A tensor in a buffer of all of them.
+pub(crate) fn tensor<'a, N: Network>(floats: &'a [f32], name: &str) -> Option<ArrayViewD<'a, f32>> {
+    let info = N::TENSORS.iter().find(|info| info.name == name)?;
+    let values = &floats[info.offset..][..info.len()];
+    ArrayViewD::from_shape(IxDyn(info.shape), values).ok()
+}
+
+/// Each tensor from its own stream of random numbers.
+fn initialize<N: Network>(weights: &mut [f32], seed: u64) {
+    for (stream, info) in N::TENSORS.iter().enumerate() {
+        let values = &mut weights[info.offset..][..info.len()];
+        match info.initializer {
+            Initializer::Zeros => values.fill(0.0),
+            Initializer::GlorotUniform { fan_in, fan_out } => {
+                let limit = (6.0 / (fan_in + fan_out) as f64).sqrt() as f32;
+                let mut rng = Rng::new(seed, stream as u64);
+                for value in values {
+                    *value = limit * (2.0 * rng.uniform() - 1.0);
+                }
+            }
+        }
+    }
+}
+
+/// Makes predictions for single images, without allocating.
+pub struct Predictor<'m, N: Network> {
+    model: &'m Model<N>,
+    arena: Buffer,
+}
+
+impl<N: Network> Predictor<'_, N> {
+    /// The outputs for one image, its values in row-major order.
+    ///
+    /// # Panics
+    /// If `image` has another size than the network's input.
+    pub fn predict(&mut self, image: &[f32]) -> &N::Output {
+        let input = &mut N::inputs(&mut self.arena, 1)[0];
+        input.floats_mut().copy_from_slice(image);
+        N::forward(self.model.packed(), Pass::Inference, 1, 1, &mut self.arena, None);
+        &N::outputs(&mut self.arena, 1)[0]
+    }
+}
+
+impl<N: Network> fmt::Debug for Predictor<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Predictor<{}>", N::NAME)
+    }
+}
+
+/// Arenas for as many shards as the current threads can work on, with some to spare.
+pub(crate) struct Arenas {
+    floats: Buffer,
+    stride: usize,
+}
+
+impl Arenas {
+    pub(crate) fn new<N: Network>() -> Self {
+        let count = 4 * rayon::current_num_threads();
+        Self { floats: Buffer::zeroed(count * N::SHARD_ARENA), stride: N::SHARD_ARENA }
+    }
+
+    /// Calls `work(shard, its items, an arena)` for each shard of `shard` items, in parallel.
+    pub(crate) fn sweep<T: Send>(
+        &mut self,
+        items: &mut [T],
+        shard: usize,
+        work: impl Fn(usize, &mut [T], &mut [f32]) + Sync,
+    ) {
+        let count = self.floats.len() / self.stride;
+        for (wave, items) in items.chunks_mut(count * shard).enumerate() {
+            let arenas = self.floats.par_chunks_mut(self.stride);
+            items.par_chunks_mut(shard).zip(arenas).with_max_len(1).enumerate().for_each(
+                |(i, (items, arena))| work(wave * count + i, items, arena),
+            );
+        }
+    }
+}
+
+/// Puts the images from number `first` on into an arena.
+pub(crate) fn load<N: Network>(
+    inputs: Inputs<'_>,
+    first: std::ops::RangeFrom<usize>,
+    images: &mut [N::Input],
+) {
+    for (index, image) in first.zip(images) {
+        load_one::<N>(inputs, index, image);
+    }
+}
+
+/// Puts one image into an arena.
+pub(crate) fn load_one<N: Network>(inputs: Inputs<'_>, index: usize, image: &mut N::Input) {
+    let (len, image) = (N::Input::LEN, image.floats_mut());
+    match inputs {
+        Inputs::Bytes(bytes) => elementwise::rescale(&bytes[index * len..][..len], image),
+        Inputs::Floats(floats) => image.copy_from_slice(&floats[index * len..][..len]),
+    }
+}

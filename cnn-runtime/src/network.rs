@@ -1,0 +1,231 @@
+//! What the compiler emits for a model: a type that implements [`Network`].
+
+use crate::buffer::Floats;
+use crate::optimizer::OptimizerKind;
+
+/// One layer as the summary shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerInfo {
+    /// `conv2d`
+    pub name: &'static str,
+    /// `Conv2D`
+    pub kind: &'static str,
+    /// Without the batch.
+    pub output_shape: &'static [usize],
+    /// Numbers in its weights.
+    pub params: usize,
+    /// Multiply-adds for one image.
+    pub macs: u64,
+}
+
+/// One array of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// `conv2d/kernel`
+    pub name: &'static str,
+    /// In Keras's layout: kernels height x width x in x out, or in x out.
+    pub shape: &'static [usize],
+    /// Its first float in the model's weights.
+    pub offset: usize,
+    /// Whether training changes it.
+    pub trainable: bool,
+    /// How a new model fills it.
+    pub initializer: Initializer,
+}
+
+impl TensorInfo {
+    /// How many numbers it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// How fresh weights are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initializer {
+    /// Uniform in ±sqrt(6 / (`fan_in` + `fan_out`)) (Glorot and Bengio 2010).
+    GlorotUniform {
+        /// Inputs of a unit.
+        fan_in: usize,
+        /// Outputs that an input feeds.
+        fan_out: usize,
+    },
+    /// All zero.
+    Zeros,
+}
+
+/// What training minimises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LossKind {
+    /// Crossentropy from logits, the softmax's gradient and its own as one; the outputs are the
+    /// softmax.
+    SoftmaxCrossentropy,
+    /// Crossentropy from probabilities, clipped to [1e-7, 1 - 1e-7].
+    CategoricalCrossentropy,
+}
+
+/// What `compile(…)` and `fit(…)` in the model's text say; a program may choose otherwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Defaults {
+    /// What training minimises.
+    pub loss: LossKind,
+    /// How it steps.
+    pub optimizer: OptimizerKind,
+    /// Images per step.
+    pub batch_size: usize,
+    /// Passes over the data.
+    pub epochs: usize,
+}
+
+/// What a pass over the layers is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Dropout is the identity.
+    Inference,
+    /// Dropout drops.
+    Training {
+        /// Of the run.
+        seed: u64,
+        /// Counted over the whole run.
+        step: u64,
+        /// Number of the first image in the step's batch.
+        first: u64,
+    },
+}
+
+/// Where a batch's rows of one array lie: in each shard's arena at one place.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    pub(crate) floats: &'a [f32],
+    pub(crate) at: usize,
+    pub(crate) stride: usize,
+    pub(crate) shard: usize,
+    pub(crate) count: usize,
+}
+
+/// What the shards of a batch left in their arenas.
+#[derive(Clone, Copy, Debug)]
+pub struct Shards<'a> {
+    pub(crate) floats: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) shard: usize,
+    pub(crate) count: usize,
+}
+
+impl<'a> Shards<'a> {
+    /// The rows of the array that starts at `at` in every arena.
+    #[must_use]
+    pub const fn rows(&self, at: usize) -> Rows<'a> {
+        let Self { floats, stride, shard, count } = *self;
+        Rows { floats, at, stride, shard, count }
+    }
+
+    /// Each shard's part of `len` floats that starts at `at`, in order.
+    pub fn parts(&self, [at, len]: [usize; 2]) -> impl Iterator<Item = &'a [f32]> {
+        self.floats
+            .chunks_exact(self.stride)
+            .take(self.count.div_ceil(self.shard))
+            .map(move |arena| &arena[at..at + len])
+    }
+}
+
+/// A compiled model: constants and functions, without storage. [`Model`](crate::Model) holds its
+/// weights, [`Predictor`](crate::Predictor) and [`Trainer`](crate::Trainer) what a pass needs.
+///
+/// A batch is cut into shards of [`SHARD`](Self::SHARD) images. Each shard has an arena for its
+/// activations and, in training, a tape for its gradients, and is worked on by one thread; whatever
+/// sums over the batch does so in the order of the shards. So the number of threads never shows in
+/// a result.
+pub trait Network: Send + Sync + Sized + 'static {
+    /// `[f32; N]`: all weights, and their gradients, each layer's starting on a cache line.
+    type Weights: Floats;
+    /// `[f32; N]`: the weights laid out for the way forward.
+    type Packed: Floats;
+    /// `[f32; N]`: the weights laid out for the way back.
+    type Transposed: Floats;
+    /// `[f32; N]`: one image.
+    type Input: Floats;
+    /// `[f32; N]`: one image's outputs.
+    type Output: Floats;
+
+    /// The type's name.
+    const NAME: &'static str;
+    /// The table that Keras would print.
+    const SUMMARY: &'static str;
+    /// Height, width and channels, or fewer dimensions.
+    const INPUT_SHAPE: &'static [usize];
+    /// Without the batch.
+    const OUTPUT_SHAPE: &'static [usize];
+    /// All layers in order.
+    const LAYERS: &'static [LayerInfo];
+    /// All weights in order.
+    const TENSORS: &'static [TensorInfo];
+    /// Equal for models that can share a checkpoint.
+    const ARCHITECTURE_HASH: u64;
+    /// From `compile` and `fit`.
+    const DEFAULTS: Defaults;
+    /// Images in a shard.
+    const SHARD: usize;
+    /// Floats of an arena for one image.
+    const SINGLE_ARENA: usize;
+    /// Floats of an arena for a shard.
+    const SHARD_ARENA: usize;
+    /// Floats of a shard's tape.
+    const TAPE: usize;
+
+    /// Lays the weights out for [`forward`](Self::forward).
+    fn pack(weights: &Self::Weights, packed: &mut Self::Packed);
+
+    /// Lays the weights out for [`backward`](Self::backward).
+    fn transpose(weights: &Self::Weights, transposed: &mut Self::Transposed);
+
+    /// The images' place in an arena for `capacity` images.
+    fn inputs(arena: &mut [f32], capacity: usize) -> &mut [Self::Input];
+
+    /// The outputs' place.
+    fn outputs(arena: &mut [f32], capacity: usize) -> &mut [Self::Output];
+
+    /// Runs the layers over the first `images` images of an arena. With a tape, notes there what
+    /// [`backward`](Self::backward) needs.
+    fn forward(
+        packed: &Self::Packed,
+        pass: Pass,
+        images: usize,
+        capacity: usize,
+        arena: &mut [f32],
+        tape: Option<&mut [f32]>,
+    );
+
+    /// What the loss reads: the outputs, or the logits where softmax and loss are fused.
+    fn scores(arena: &mut [f32], capacity: usize) -> &mut [Self::Output];
+
+    /// Where the gradients of [`scores`](Self::scores) go.
+    fn score_gradients(tape: &mut [f32]) -> &mut [Self::Output];
+
+    /// Runs the layers backward over what `forward` left, from the gradients in
+    /// [`score_gradients`](Self::score_gradients) on.
+    fn backward(
+        transposed: &Self::Transposed,
+        pass: Pass,
+        images: usize,
+        arena: &mut [f32],
+        tape: &mut [f32],
+    );
+
+    /// Gathers the weights' gradients from all shards; an arena and its tape lie side by side.
+    fn weight_gradients(shards: &Shards<'_>, gradients: &mut Self::Weights);
+
+    /// The input's gradients after `backward`; `None` unless the model was compiled with them.
+    fn input_gradients(tape: &mut [f32]) -> Option<&mut [Self::Input]> {
+        let _ = tape;
+        None
+    }
+}

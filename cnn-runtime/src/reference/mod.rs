@@ -1,0 +1,26 @@
+//! Slow, obvious versions of every operation in `f64`, for tests to compare with.
+//!
+//! Each is written straight from its definition, a few loops and no cleverness, and shares no
+//! code with the fast one. Layouts are those of the layers: images height x width x channels,
+//! convolution kernels height x width x in x out, dense kernels in x out.
+
+mod activation;
+mod conv;
+mod dense;
+mod loss;
+mod numeric;
+mod optimizer;
+mod pool;
+
+#[cfg(test)]
+pub(crate) mod cases;
+#[cfg(test)]
+mod tests;
+
+pub use activation::{activation, activation_slope, erf, softmax, softmax_backward};
+pub use conv::Conv2D;
+pub use dense::Dense;
+pub use loss::softmax_crossentropy;
+pub use numeric::{numeric_gradient, same_padding, widen};
+pub use optimizer::RmsProp;
+pub use pool::MaxPooling2D;
