@@ -1,26 +1,224 @@
-//! placeholder
-use cnn::MnistCnn;
-use cnn_runtime::{Settings, Trainer, Network};
-use cnn_runtime::data::{Examples, Inputs, Targets};
-fn main() {
-    let threads: usize = std::env::args().nth(1).map_or(2, |t| t.parse().unwrap());
-    let dir = std::env::args().nth(2).unwrap_or("/work/tmp/data/mnist".into());
-    let images = std::fs::read(format!("{dir}/train-images-idx3-ubyte")).unwrap();
-    let labels: Vec<u32> = std::fs::read(format!("{dir}/train-labels-idx1-ubyte")).unwrap()[8..].iter().map(|&b| b.into()).collect();
-    let n = labels.len();
-    let ex = Examples::from_slices(Inputs::Bytes(&images[16..]), Targets::Classes(&labels), n).unwrap();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| {
-        let mut model = MnistCnn::new(1);
-        let mut tr = Trainer::new(&mut model, Settings::of::<MnistCnn>());
-        let mut order: Vec<usize> = (0..n).collect();
-        cnn_runtime::rng::Rng::new(1, 1).shuffle(&mut order);
-        let t = std::time::Instant::now();
-        let mut loss = 0.0; let mut c = 0; let mut s = 0;
-        for (i, idx) in order.chunks(64).enumerate() {
-            let x = tr.step(&ex, idx); loss += x.loss; c += x.correct; s += x.samples;
-            if i % 200 == 199 { println!("{i} loss {:.4} acc {:.4} {:.0} img/s", loss / s as f64, c as f64 / s as f64, ((i+1) * 64) as f64 / t.elapsed().as_secs_f64()); }
-        }
-        println!("{:?} {}", t.elapsed(), MnistCnn::NAME);
+//! Measures training and inference, and prints one JSON line:
+//!
+//! ```text
+//! cargo run --release --example throughput -- --model mnist_cnn --mode train --threads 2
+//! ```
+
+use std::error::Error;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, ValueEnum};
+use cnn::{Cifar10Cnn, MnistCnn, MnistMlp};
+use cnn_runtime::data::{Dataset, Inputs, mnist};
+use cnn_runtime::rng::Rng;
+use cnn_runtime::{Model, Network, Settings, Trainer};
+use serde_json::{Value, json};
+
+/// The digits that ship with the repository.
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist-sample");
+
+/// Measures training or inference.
+#[derive(Debug, Parser)]
+struct Flags {
+    #[arg(long, value_enum)]
+    model: ModelName,
+    #[arg(long, value_enum)]
+    mode: Mode,
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Images in a step or a prediction; the model's own for training, 1 for inference.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Least length of a repeat.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+    /// Folder with MNIST; the shipped sample unless given.
+    #[arg(long, value_name = "DIR", default_value = SAMPLE, hide_default_value = true)]
+    data: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum ModelName {
+    MnistCnn,
+    MnistMlp,
+    Cifar10Cnn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Train,
+    Infer,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let flags = Flags::parse();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(flags.threads).build()?;
+    let line = pool.install(|| match flags.model {
+        ModelName::MnistCnn => measure::<MnistCnn>(&flags),
+        ModelName::MnistMlp => measure::<MnistMlp>(&flags),
+        ModelName::Cifar10Cnn => measure::<Cifar10Cnn>(&flags),
     });
+    println!("{}", line.map_err(|error| error.to_string())?);
+    Ok(())
+}
+
+fn measure<N: Network>(flags: &Flags) -> Result<Value, String> {
+    let data = match flags.model {
+        ModelName::Cifar10Cnn => coloured_noise(),
+        ModelName::MnistCnn | ModelName::MnistMlp => {
+            mnist::load(&flags.data).map_err(|error| error.to_string())?.train
+        }
+    };
+    let mut line = match flags.mode {
+        Mode::Train => train::<N>(flags, &data),
+        Mode::Infer => infer::<N>(flags, &data),
+    };
+    line["peer"] = "cnn".into();
+    line["version"] = env!("CARGO_PKG_VERSION").into();
+    let name = flags.model.to_possible_value();
+    line["model"] = name.map_or_else(String::new, |name| name.get_name().to_owned()).into();
+    line["mode"] = if flags.mode == Mode::Train { "train" } else { "infer" }.into();
+    line["threads"] = flags.threads.into();
+    line["peak_rss_mib"] = peak_rss_mib().into();
+    Ok(line)
+}
+
+/// Random images of CIFAR-10's size: its speed does not depend on what they show, and CIFAR-10
+/// itself is not ours to ship.
+fn coloured_noise() -> Dataset {
+    let mut rng = Rng::new(1, 0);
+    let images = ndarray::Array4::from_shape_simple_fn((4096, 32, 32, 3), || rng.next_u32() as u8);
+    let labels = ndarray::Array1::from_shape_simple_fn(4096, || rng.below(10) as u32);
+    Dataset::new(images, labels).expect("a label for each image")
+}
+
+/// Whole steps: gather a shuffled batch, forward, loss, backward, optimizer.
+fn train<N: Network>(flags: &Flags, data: &Dataset) -> Value {
+    let batch = flags.batch.unwrap_or(N::DEFAULTS.batch_size);
+    let mut model = Model::<N>::new(0);
+    let settings = Settings { batch_size: batch, ..Settings::of::<N>() };
+    let mut trainer = Trainer::new(&mut model, settings);
+    let examples = data.examples();
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    let (mut next, mut epoch, mut last_loss) = (order.len(), 0, 0.0);
+    let mut step = || {
+        if next + batch > order.len() {
+            Rng::new(0, epoch).shuffle(&mut order);
+            (next, epoch) = (0, epoch + 1);
+        }
+        let totals = trainer.step(&examples, &order[next..next + batch]);
+        (next, last_loss) = (next + batch, totals.loss / totals.samples as f64);
+    };
+    for _ in 0..30 {
+        step();
+    }
+    let (rates, _) = repeat(flags, 20, &mut step);
+    let rates: Vec<f64> = rates.iter().map(|rate| rate * batch as f64).collect();
+    let flops = training_flops::<N>();
+    let rounded_loss = (last_loss * 1e4).round() / 1e4;
+    json!({
+        "batch": batch,
+        "images_per_s": summary(&rates),
+        "gflop_per_s": round(median(&rates) * flops / 1e9),
+        "last_loss": rounded_loss,
+    })
+}
+
+/// From images in memory to finished probabilities.
+fn infer<N: Network>(flags: &Flags, data: &Dataset) -> Value {
+    let batch = flags.batch.unwrap_or(1);
+    let model = Model::<N>::new(0);
+    let len: usize = N::INPUT_SHAPE.iter().product();
+    let pixels: Vec<f32> = data.images().iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    let batches: Vec<&[f32]> = pixels.chunks_exact(batch * len).take(2560 / batch).collect();
+    let mut predictor = model.predictor();
+    let mut next = 0;
+    let mut call = || {
+        next = (next + 1) % batches.len();
+        if batch == 1 {
+            black_box(predictor.predict(black_box(batches[next])));
+        } else {
+            black_box(model.predict(Inputs::Floats(black_box(batches[next]))))
+                .expect("whole images");
+        }
+    };
+    for _ in 0..30 {
+        call();
+    }
+    let (rates, laps) = repeat(flags, 1, &mut call);
+    let rates: Vec<f64> = rates.iter().map(|rate| rate * batch as f64).collect();
+    let mut laps: Vec<f64> = laps.iter().map(|lap| 1e6 * lap.as_secs_f64()).collect();
+    laps.sort_by(f64::total_cmp);
+    let p99 = laps[(laps.len() - 1) * 99 / 100];
+    json!({
+        "batch": batch,
+        "images_per_s": summary(&rates),
+        "latency_us": { "median": round(median(&laps)), "p99": round(p99) },
+        "gflop_per_s": round(median(&rates) * forward_flops::<N>() / 1e9),
+    })
+}
+
+/// Calls per second in each repeat, and the time of every `burst` calls.
+fn repeat(flags: &Flags, burst: usize, call: &mut impl FnMut()) -> (Vec<f64>, Vec<Duration>) {
+    let (mut rates, mut laps) = (Vec::new(), Vec::new());
+    for _ in 0..flags.repeats.max(1) {
+        let (start, mut calls) = (Instant::now(), 0);
+        while start.elapsed().as_secs_f64() < flags.seconds || calls == 0 {
+            let lap = Instant::now();
+            for _ in 0..burst {
+                call();
+            }
+            laps.push(lap.elapsed());
+            calls += burst;
+        }
+        rates.push(calls as f64 / start.elapsed().as_secs_f64());
+    }
+    (rates, laps)
+}
+
+fn forward_flops<N: Network>() -> f64 {
+    2.0 * N::LAYERS.iter().map(|layer| layer.macs as f64).sum::<f64>()
+}
+
+/// Forward, weight gradients and input gradients, the first layer's input gradient left out.
+fn training_flops<N: Network>() -> f64 {
+    let first = N::LAYERS.iter().find(|layer| layer.macs > 0).map_or(0, |layer| layer.macs);
+    3.0 * forward_flops::<N>() - 2.0 * first as f64
+}
+
+fn summary(values: &[f64]) -> Value {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(0.0, f64::max);
+    json!({
+        "median": round(median(values)), "min": round(least), "max": round(most),
+        "n": values.len(),
+    })
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    }
+}
+
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// The process's high-water mark, data included; `null` where the system does not tell.
+fn peak_rss_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some((kib / 102.4).round() / 10.0)
 }

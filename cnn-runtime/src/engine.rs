@@ -113,6 +113,12 @@ impl<'m, N: Network> Trainer<'m, N> {
         self.steps
     }
 
+    /// Counts on from `steps`, for a run that goes on where another ended: dropout depends on the
+    /// number of the step.
+    pub const fn resume_at(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
     /// The optimizer and what it remembers.
     #[must_use]
     pub const fn optimizer(&self) -> &Optimizer {
@@ -170,6 +176,7 @@ impl<'m, N: Network> Trainer<'m, N> {
     ///
     /// # Panics
     /// If the sizes do not fit, or there are more inputs than the batch size.
+    #[allow(clippy::needless_pass_by_value, reason = "views are passed by value")]
     pub fn pull_back(
         &mut self,
         inputs: Inputs<'_>,
@@ -231,7 +238,8 @@ impl<'m, N: Network> Trainer<'m, N> {
                 N::forward(packed, pass, images, N::SHARD, arena, Some(tape));
                 *totals = Totals::default();
                 let (scores, gradients) = (N::scores(arena, N::SHARD), N::score_gradients(tape));
-                for (i, (scores, gradients)) in scores.iter().zip(gradients).take(images).enumerate()
+                for (i, (scores, gradients)) in
+                    scores.iter().zip(gradients).take(images).enumerate()
                 {
                     *totals += head(first + i, scores, gradients);
                 }

@@ -17,6 +17,9 @@
 //! }
 //! ```
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 pub mod buffer;
 pub mod checkpoint;
 pub mod data;
@@ -28,9 +31,6 @@ pub mod math;
 pub mod model;
 pub mod network;
 pub mod optimizer;
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
 pub mod reference;
 pub mod rng;
 pub mod trainer;

@@ -4,8 +4,6 @@
 //! unless the slice for it is empty. With `scale` = 1 / batch size the gradients are those of the
 //! mean over a batch.
 
-#![allow(clippy::inline_always, reason = "the loops must vectorise in every caller")]
-
 use crate::layer::softmax;
 use crate::math::ln_f64;
 

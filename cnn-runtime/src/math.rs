@@ -5,8 +5,6 @@
 //! rounded as IEEE 754 prescribes, without branches, so that loops over them autovectorise.
 //! The stated error bounds are in units in the last place (ulp) of the exact result.
 
-#![allow(clippy::inline_always, reason = "loops over these must vectorise in every caller")]
-
 use core::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
 /// ln 2 to nine bits: its product with an exponent is exact in `f32`.

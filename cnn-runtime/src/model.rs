@@ -85,7 +85,7 @@ impl<N: Network> Model<N> {
     pub fn predict(&self, inputs: Inputs<'_>) -> Result<Array2<f32>, ExamplesError> {
         let (len, outputs) = (N::Input::LEN, N::Output::LEN);
         let images = inputs.values() / len;
-        if inputs.values() % len != 0 {
+        if !inputs.values().is_multiple_of(len) {
             return Err(ExamplesError::Ragged {
                 what: "inputs",
                 values: inputs.values(),
@@ -214,9 +214,12 @@ impl Arenas {
         let count = self.floats.len() / self.stride;
         for (wave, items) in items.chunks_mut(count * shard).enumerate() {
             let arenas = self.floats.par_chunks_mut(self.stride);
-            items.par_chunks_mut(shard).zip(arenas).with_max_len(1).enumerate().for_each(
-                |(i, (items, arena))| work(wave * count + i, items, arena),
-            );
+            items
+                .par_chunks_mut(shard)
+                .zip(arenas)
+                .with_max_len(1)
+                .enumerate()
+                .for_each(|(i, (items, arena))| work(wave * count + i, items, arena));
         }
     }
 }

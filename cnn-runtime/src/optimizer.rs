@@ -24,7 +24,7 @@ pub enum OptimizerKind {
 }
 
 impl OptimizerKind {
-    /// RMSprop with Keras's settings.
+    /// `RMSprop` with Keras's settings.
     pub const RMSPROP: Self = Self::RMSprop { learning_rate: 0.001, rho: 0.9, epsilon: 1e-7 };
 
     /// Arrays of the weights' size that it remembers between steps.
@@ -56,7 +56,7 @@ impl Optimizer {
         self.kind
     }
 
-    /// What it remembers: for RMSprop the running mean of squared gradients.
+    /// What it remembers: for `RMSprop` the running mean of squared gradients.
     #[must_use]
     pub fn slots(&self) -> &[Buffer] {
         &self.slots

@@ -4,8 +4,6 @@
 //! generators", 2014): the n-th number is a hash of `state + n · GAMMA`. So a number can also be had
 //! without the ones before it, in any order and on any thread: [`bits`].
 
-#![allow(clippy::inline_always, reason = "loops over `bits` must vectorise in every caller")]
-
 /// 2^64 divided by the golden ratio, made odd.
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 

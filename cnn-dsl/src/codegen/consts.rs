@@ -31,7 +31,8 @@ impl Code<'_> {
     }
 
     fn counts(&self) -> TokenStream {
-        let trainable: u64 = self.weights().filter(|w| w.trainable).map(crate::ir::Weight::len).sum();
+        let trainable: u64 =
+            self.weights().filter(|w| w.trainable).map(crate::ir::Weight::len).sum();
         let all: u64 = self.weights().map(crate::ir::Weight::len).sum();
         let macs: u64 = self.model.layers.iter().map(|layer| layer.macs).sum();
         let table = raw_string(&summary::table(self.model));
@@ -40,16 +41,49 @@ impl Code<'_> {
             quote!(#about pub const #name: #kind = #value;)
         };
         let (count, bytes) = (quote!(usize), quote!(u64));
-        let input = shape_constant("The shape of one input, without the batch.", "INPUT_SHAPE", &self.model.input);
-        let output = shape_constant("The shape of one output, without the batch.", "OUTPUT_SHAPE", self.output());
+        let input = shape_constant(
+            "The shape of one input, without the batch.",
+            "INPUT_SHAPE",
+            &self.model.input,
+        );
+        let output = shape_constant(
+            "The shape of one output, without the batch.",
+            "OUTPUT_SHAPE",
+            self.output(),
+        );
         let figures = [
             constant("Numbers in all weights.", "PARAMS", count.clone(), all),
-            constant("Numbers that training changes.", "TRAINABLE_PARAMS", count.clone(), trainable),
-            constant("Numbers that training leaves alone.", "NON_TRAINABLE_PARAMS", count, all - trainable),
+            constant(
+                "Numbers that training changes.",
+                "TRAINABLE_PARAMS",
+                count.clone(),
+                trainable,
+            ),
+            constant(
+                "Numbers that training leaves alone.",
+                "NON_TRAINABLE_PARAMS",
+                count,
+                all - trainable,
+            ),
             constant("Multiply-adds for one input.", "MACS", quote!(u64), macs),
-            constant("Bytes of the weights.", "WEIGHTS_BYTES", bytes.clone(), self.plan.weights_bytes()),
-            constant("Bytes that predicting one input after the other takes.", "INFERENCE_BYTES", bytes.clone(), self.plan.inference_bytes()),
-            constant("Bytes that training with the declared batch size takes, data aside.", "TRAINING_BYTES", bytes, self.plan.training_bytes()),
+            constant(
+                "Bytes of the weights.",
+                "WEIGHTS_BYTES",
+                bytes.clone(),
+                self.plan.weights_bytes(),
+            ),
+            constant(
+                "Bytes that predicting one input after the other takes.",
+                "INFERENCE_BYTES",
+                bytes.clone(),
+                self.plan.inference_bytes(),
+            ),
+            constant(
+                "Bytes that training with the declared batch size takes, data aside.",
+                "TRAINING_BYTES",
+                bytes,
+                self.plan.training_bytes(),
+            ),
         ];
         quote! {
             /// The layers, their shapes and their sizes, as Keras prints them.
@@ -173,7 +207,8 @@ fn last_shape(model: &Model) -> &Shape {
 }
 
 fn layer_constant(step: &Step) -> TokenStream {
-    let (name, kind, descriptor) = (ident(&step.constant), ident(step.op.kind), &step.op.descriptor);
+    let (name, kind, descriptor) =
+        (ident(&step.constant), ident(step.op.kind), &step.op.descriptor);
     let layers: Vec<String> = step.op.layers.iter().map(|layer| format!("`{layer}`")).collect();
     let part = if step.op.sizes.is_none() && step.op.name != step.op.layers[0] {
         format!("'s {}", step.op.kind.to_lowercase())
@@ -193,7 +228,10 @@ fn place(step: &Step) -> TokenStream {
         ("weights", weights),
         ("packed", packed),
         ("transposed", if step.backward == Backward::Full { transposed } else { 0 }),
-        ("gradients", if step.op.sizes.is_some_and(|sizes| sizes.gradients > 0) { gradients } else { 0 }),
+        (
+            "gradients",
+            if step.op.sizes.is_some_and(|sizes| sizes.gradients > 0) { gradients } else { 0 },
+        ),
     ];
     let set: Vec<_> = fields.iter().filter(|(_, at)| *at > 0).collect();
     if set.is_empty() {

@@ -65,13 +65,20 @@ const NAMES: &[(&str, &[&str])] = &[
     ("buffer", &["Carve"]),
     (
         "layer",
-        &[
-            "Activation", "At", "Conv2D", "ConvPool", "Dense", "Dropout", "MaxPooling2D", "Softmax",
-        ],
+        &["Activation", "At", "Conv2D", "ConvPool", "Dense", "Dropout", "MaxPooling2D", "Softmax"],
     ),
     (
         "network",
-        &["Defaults", "Initializer", "LayerInfo", "LossKind", "Network", "Pass", "Shards", "TensorInfo"],
+        &[
+            "Defaults",
+            "Initializer",
+            "LayerInfo",
+            "LossKind",
+            "Network",
+            "Pass",
+            "Shards",
+            "TensorInfo",
+        ],
     ),
     ("optimizer", &["OptimizerKind"]),
 ];

@@ -73,7 +73,8 @@ impl Code<'_> {
         let chains = segments.iter().filter(|segment| segment.scope() == Scope::Image);
         chains
             .map(|segment| {
-                let (forward, backward) = (self.chain_forward(segment), self.chain_backward(segment));
+                let (forward, backward) =
+                    (self.chain_forward(segment), self.chain_backward(segment));
                 quote!(#forward #backward)
             })
             .collect()
@@ -145,7 +146,8 @@ impl Code<'_> {
 
     fn chain_backward(&self, segment: &Segment<'_>) -> Option<TokenStream> {
         segment.live().next()?;
-        let (about, name) = (doc(&format!("Back through {}", segment.about())), segment.function("backward"));
+        let (about, name) =
+            (doc(&format!("Back through {}", segment.about())), segment.function("backward"));
         let calls = segment.live().rev().map(|step| self.backward_call(step));
         let (parameters, _) = self.backward_parameters(segment);
         Some(quote! {
@@ -195,16 +197,14 @@ impl Code<'_> {
     fn backward_call(&self, step: &Step) -> TokenStream {
         let constant = ident(&step.constant);
         let (input, output) = (step.input, step.input + 1);
-        let (x, y) = (ident(&self.plan.buffers[input].name), ident(&self.plan.buffers[output].name));
+        let (x, y) =
+            (ident(&self.plan.buffers[input].name), ident(&self.plan.buffers[output].name));
         let full = step.backward == Backward::Full;
         if step.op.scope == Scope::Shard {
             let dy = self.field(self.plan.buffers[output].gradient);
             let dx = self.field(self.plan.buffers[input].gradient);
-            let dx = if full {
-                quote!(Some(t.#dx[..images].as_flattened_mut()))
-            } else {
-                quote!(None)
-            };
+            let dx =
+                if full { quote!(Some(t.#dx[..images].as_flattened_mut())) } else { quote!(None) };
             return quote! {
                 #constant.backward(
                     transposed, a.#y[..images].as_flattened(),
@@ -316,10 +316,16 @@ impl Code<'_> {
     }
 
     fn pack(&self) -> TokenStream {
-        let calls: Vec<_> = self.plan.steps.iter().filter(|step| step.op.sizes.is_some()).map(|step| {
-            let constant = ident(&step.constant);
-            quote!(#constant.pack(weights, packed);)
-        }).collect();
+        let calls: Vec<_> = self
+            .plan
+            .steps
+            .iter()
+            .filter(|step| step.op.sizes.is_some())
+            .map(|step| {
+                let constant = ident(&step.constant);
+                quote!(#constant.pack(weights, packed);)
+            })
+            .collect();
         let (weights, packed) = (named("weights", &calls), named("packed", &calls));
         quote! {
             fn pack(#weights: &Self::Weights, #packed: &mut Self::Packed) { #(#calls)* }
@@ -327,13 +333,17 @@ impl Code<'_> {
     }
 
     fn transpose(&self) -> TokenStream {
-        let steps = self.plan.steps.iter().filter(|step| {
-            step.op.sizes.is_some() && step.backward == Backward::Full
-        });
-        let calls: Vec<_> = steps.map(|step| {
-            let constant = ident(&step.constant);
-            quote!(#constant.transpose(weights, transposed);)
-        }).collect();
+        let steps = self
+            .plan
+            .steps
+            .iter()
+            .filter(|step| step.op.sizes.is_some() && step.backward == Backward::Full);
+        let calls: Vec<_> = steps
+            .map(|step| {
+                let constant = ident(&step.constant);
+                quote!(#constant.transpose(weights, transposed);)
+            })
+            .collect();
         let (weights, transposed) = (named("weights", &calls), named("transposed", &calls));
         quote! {
             fn transpose(#weights: &Self::Weights, #transposed: &mut Self::Transposed) { #(#calls)* }
@@ -351,23 +361,37 @@ impl Code<'_> {
             }
         });
         let steps = &self.plan.steps;
-        let packed = if steps.iter().any(|step| step.op.sizes.is_some()) { ident("packed") } else { ident("_packed") };
-        let pass = if steps.iter().any(|step| step.op.needs.pass) { ident("pass") } else { ident("_pass") };
+        let packed = if steps.iter().any(|step| step.op.sizes.is_some()) {
+            ident("packed")
+        } else {
+            ident("_packed")
+        };
+        let pass = if steps.iter().any(|step| step.op.needs.pass) {
+            ident("pass")
+        } else {
+            ident("_pass")
+        };
         let routes = self.live().any(|step| step.op.needs.route && step.op.scope == Scope::Image);
         let tape = if routes { ident("tape") } else { ident("_tape") };
         let carve = routes.then(|| quote!(let mut tape = tape.map(Tape::carve);));
         let chains = segments.iter().any(|segment| segment.scope() == Scope::Image);
         let a = if chains { quote!(mut a) } else { quote!(a) };
+        let unused = |name: &str| {
+            if steps.is_empty() { format_ident!("_{name}") } else { ident(name) }
+        };
+        let (images, capacity, arena) = (unused("images"), unused("capacity"), unused("arena"));
+        let carve_arena =
+            (!steps.is_empty()).then(|| quote!(let #a = Activations::carve(arena, capacity);));
         quote! {
             fn forward(
                 #packed: &Self::Packed,
                 #pass: Pass,
-                images: usize,
-                capacity: usize,
-                arena: &mut [f32],
+                #images: usize,
+                #capacity: usize,
+                #arena: &mut [f32],
                 #tape: Option<&mut [f32]>,
             ) {
-                let #a = Activations::carve(arena, capacity);
+                #carve_arena
                 #carve
                 #(#calls)*
             }
@@ -377,21 +401,27 @@ impl Code<'_> {
     fn backward(&self) -> TokenStream {
         let segments = self.segments();
         let calls = segments.iter().rev().filter(|segment| segment.live().next().is_some());
-        let calls: Vec<TokenStream> = calls.map(|segment| match segment.scope() {
-            Scope::Shard => segment.live().map(|step| self.backward_call(step)).collect(),
-            Scope::Image => {
-                let function = segment.function("backward");
-                let (_, arguments) = self.backward_parameters(segment);
-                quote!(#function(#arguments);)
-            }
-        }).collect();
+        let calls: Vec<TokenStream> = calls
+            .map(|segment| match segment.scope() {
+                Scope::Shard => segment.live().map(|step| self.backward_call(step)).collect(),
+                Scope::Image => {
+                    let function = segment.function("backward");
+                    let (_, arguments) = self.backward_parameters(segment);
+                    quote!(#function(#arguments);)
+                }
+            })
+            .collect();
         let any = |what: fn(&Step) -> bool| self.live().any(what);
-        let choose = |used: bool, name: &str| if used { ident(name) } else { format_ident!("_{name}") };
+        let choose =
+            |used: bool, name: &str| if used { ident(name) } else { format_ident!("_{name}") };
         let transposed = choose(any(|step| step.op.sizes.is_some()), "transposed");
         let pass = choose(any(|step| step.op.needs.pass), "pass");
         let reads = any(|step| step.op.needs.input || step.op.needs.output);
-        let (images, arena, tape) =
-            (choose(!calls.is_empty(), "images"), choose(reads, "arena"), choose(!calls.is_empty(), "tape"));
+        let (images, arena, tape) = (
+            choose(!calls.is_empty(), "images"),
+            choose(reads, "arena"),
+            choose(!calls.is_empty(), "tape"),
+        );
         let shard = number(self.plan.shard);
         let carve_arena = reads.then(|| quote!(let a = Activations::carve(arena, #shard);));
         let chains = self.live().any(|step| step.op.scope == Scope::Image);

@@ -36,7 +36,10 @@ impl Code<'_> {
             let at = number(self.plan.buffer_at(buffer));
             Some(quote!(const #name: usize = #at;))
         });
-        let starts = commented(&starts.collect(), "Where the inputs of the batch's matrix products start in a shard.");
+        let starts = commented(
+            &starts.collect(),
+            "Where the inputs of the batch's matrix products start in a shard.",
+        );
         quote! {
             /// What the layers make of some images, a row for each.
             struct Activations<'a> { #(#fields,)* }
@@ -112,7 +115,10 @@ impl Code<'_> {
                 }
             }
         }
-        let rows = commented(&rows, "Where the gradients of the batch's matrix products start in a shard.");
+        let rows = commented(
+            &rows,
+            "Where the gradients of the batch's matrix products start in a shard.",
+        );
         let own = commented(&own, "Start and length of a shard's own gradients.");
         quote!(#rows #own)
     }

@@ -3,6 +3,8 @@
 mod ops;
 mod plan;
 
+use std::fmt::Write;
+
 use proc_macro2::TokenStream;
 
 use crate::ir::{Model, Shape};
@@ -71,6 +73,7 @@ pub struct Sizes {
 
 /// What an operation's calls take beside input and output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one parameter of a call")]
 pub struct Needs {
     /// `backward` takes the input.
     pub input: bool,
@@ -89,7 +92,8 @@ pub fn architecture_hash(model: &Model) -> u64 {
     let mut text = format!("cnn 1; input {}", model.input);
     for layer in &model.layers {
         let arguments = arguments(&layer.kind);
-        text += &format!("; {} {}({arguments}) -> {}", layer.name, layer.kind.class(), layer.output);
+        let class = layer.kind.class();
+        let _ = write!(text, "; {} {class}({arguments}) -> {}", layer.name, layer.output);
     }
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

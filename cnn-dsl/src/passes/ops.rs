@@ -52,10 +52,12 @@ pub fn lower(model: &Model) -> Vec<Op> {
                 op.needs.pass = true;
                 ops.push(op);
             }
-            Kind::Activation(Activation::Softmax) => ops.push(softmax(layer, layer.output.rank() - 1)),
+            Kind::Activation(Activation::Softmax) => {
+                ops.push(softmax(layer, layer.output.rank() - 1));
+            }
             Kind::Softmax(args) => ops.push(softmax(layer, args.axis)),
-            Kind::Activation(activation) => ops.push(elementwise(layer, named(*activation))),
-            Kind::ReLU(relu) => ops.push(elementwise(layer, relu_variant(relu))),
+            Kind::Activation(activation) => ops.push(elementwise(layer, &named(*activation))),
+            Kind::ReLU(relu) => ops.push(elementwise(layer, &relu_variant(relu))),
         }
     }
     ops
@@ -105,7 +107,7 @@ fn separate(activation: Activation, layer: &Layer) -> Option<Op> {
     let mut op = match activation {
         Activation::Linear | Activation::Relu => return None,
         Activation::Softmax => softmax(layer, layer.output.rank() - 1),
-        other => elementwise(layer, named(other)),
+        other => elementwise(layer, &named(other)),
     };
     op.name = format!("{}_{}", layer.name, activation.name());
     op.input = layer.output.clone();
@@ -311,7 +313,7 @@ fn softmax(layer: &Layer, axis: usize) -> Op {
     op
 }
 
-fn elementwise(layer: &Layer, variant: TokenStream) -> Op {
+fn elementwise(layer: &Layer, variant: &TokenStream) -> Op {
     let mut op = image_op(layer, "Activation", quote!(Activation::#variant));
     op.needs = Needs { input: true, output: true, ..Needs::default() };
     op

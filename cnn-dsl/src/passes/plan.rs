@@ -176,13 +176,12 @@ impl Plan {
         for index in 0..self.buffers.len() {
             let maker = index.checked_sub(1).map(|step| &self.steps[step]);
             let user = self.steps.get(index);
-            let made_for_image =
-                maker.is_some_and(|step| step.op.scope == Scope::Image);
+            let made_for_image = maker.is_some_and(|step| step.op.scope == Scope::Image);
             let used_for_image = user.is_some_and(|step| step.op.scope == Scope::Image);
-            let wanted = index == self.scores
-                || user.is_some_and(|step| step.backward == Backward::Full);
-            let routed = maker
-                .is_some_and(|step| step.op.needs.route && step.backward != Backward::Skipped);
+            let wanted =
+                index == self.scores || user.is_some_and(|step| step.backward == Backward::Full);
+            let routed =
+                maker.is_some_and(|step| step.op.needs.route && step.backward != Backward::Skipped);
             let Buffer { name, shape, .. } = self.buffers[index].clone();
             if routed {
                 self.buffers[index].route = Some(self.tape.len());
@@ -197,7 +196,7 @@ impl Plan {
                 let inside = made_for_image && used_for_image && index != self.scores;
                 self.buffers[index].gradient = Some(self.tape.len());
                 self.tape.push(Field {
-                    name: format!("d_{name}"),
+                    name: if index == self.scores { "scores".into() } else { format!("d_{name}") },
                     about: format!("The loss's gradient by `{name}`."),
                     len: shape.len(),
                     rows: !inside,

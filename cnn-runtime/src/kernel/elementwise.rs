@@ -3,7 +3,7 @@
 use super::simd::{Lanes, vectorized};
 
 vectorized! {
-    /// One RMSprop step: `v = rho v + (1 - rho) g²; w -= rate g / sqrt(v + epsilon)`, as Keras
+    /// One step of `RMSprop`: `v = rho v + (1 - rho) g²; w -= rate g / sqrt(v + epsilon)`, as Keras
     /// computes it, `rest` being 1 - rho. All slices have one length.
     pub(crate) fn rmsprop(
         weights: &mut [f32],

@@ -1,6 +1,8 @@
 //! Matrix products over panels of sixteen columns.
 
-use super::simd::{COLUMNS, Lanes, ROWS, Tile, load_columns, store_rows, tile, vectorized, with_rows};
+use super::simd::{
+    COLUMNS, Lanes, ROWS, Tile, load_columns, store_rows, tile, vectorized, with_rows,
+};
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
 /// common first-level cache.
@@ -8,12 +10,30 @@ const DEPTH: usize = 256;
 
 /// Cuts `count` into parts of at most `most` whose sizes differ by at most one: (start, size).
 #[inline(always)]
-pub(crate) fn even_parts(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let parts = count.div_ceil(most);
-    (0..parts).map(move |part| {
-        let start = part * count / parts;
-        (start, (part + 1) * count / parts - start)
-    })
+pub(crate) fn even_parts(count: usize, most: usize) -> EvenParts {
+    let parts = count.div_ceil(most).max(1);
+    EvenParts { start: 0, size: count / parts, longer: count % parts, end: count }
+}
+
+/// Parts in order, the longer ones first.
+#[derive(Clone)]
+pub(crate) struct EvenParts {
+    start: usize,
+    size: usize,
+    longer: usize,
+    end: usize,
+}
+
+impl Iterator for EvenParts {
+    type Item = (usize, usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let (start, size) = (self.start, self.size + usize::from(self.longer > 0));
+        self.longer = self.longer.saturating_sub(1);
+        self.start += size;
+        (start < self.end).then_some((start, size))
+    }
 }
 
 /// How many floats a matrix of `inner` rows and `columns` columns takes in panels of sixteen.
@@ -68,7 +88,7 @@ fn multiply_body<L: Lanes>(
     y: &mut [f32],
     columns: usize,
 ) {
-    let rows = x.len() / inner;
+    let parts = even_parts(x.len() / inner, ROWS);
     for (p, panel) in panels.chunks_exact(inner * COLUMNS).enumerate() {
         let left = columns - p * COLUMNS;
         let bias = if bias.is_empty() {
@@ -80,7 +100,7 @@ fn multiply_body<L: Lanes>(
         while from < inner {
             let depth = (inner - from).min(DEPTH);
             let last = from + depth == inner;
-            for (row, count) in even_parts(rows, ROWS) {
+            for (row, count) in parts.clone() {
                 let y = &mut y[row * columns + p * COLUMNS..];
                 let product = Tile {
                     counts: [1, 1, depth],
@@ -130,15 +150,19 @@ impl<'a> Blocks<'a> {
     /// Each row in order.
     pub(crate) fn iter(self) -> impl Iterator<Item = &'a [f32]> {
         (0..self.rows).map(move |row| {
-            let start =
-                self.at + row / self.block * self.stride + row % self.block * self.width;
+            let start = self.at + row / self.block * self.stride + row % self.block * self.width;
             &self.floats[start..start + self.width]
         })
     }
 }
 
 #[inline(always)]
-fn outer_products_body<L: Lanes>(x: Blocks<'_>, dz: Blocks<'_>, first: usize, gradient: &mut [f32]) {
+fn outer_products_body<L: Lanes>(
+    x: Blocks<'_>,
+    dz: Blocks<'_>,
+    first: usize,
+    gradient: &mut [f32],
+) {
     let columns = dz.width;
     let (full, rest) = (x.rows / x.block, x.rows % x.block);
     for (k, count) in even_parts(gradient.len() / columns, ROWS) {

@@ -1,7 +1,5 @@
 //! Elementwise activations and their derivatives, as Keras 3 defines them.
 
-#![allow(clippy::inline_always, reason = "the loops must vectorise in every caller")]
-
 use crate::kernel::simd::{Lanes, vectorized};
 use crate::math;
 
@@ -86,13 +84,7 @@ fn forward_body<L: Lanes>(this: &Activation, x: &[f32], y: &mut [f32]) {
 }
 
 #[inline(always)]
-fn backward_body<L: Lanes>(
-    this: &Activation,
-    x: &[f32],
-    y: &[f32],
-    dy: &[f32],
-    dx: &mut [f32],
-) {
+fn backward_body<L: Lanes>(this: &Activation, x: &[f32], y: &[f32], dy: &[f32], dx: &mut [f32]) {
     this.backward_inline(x, y, dy, dx);
 }
 

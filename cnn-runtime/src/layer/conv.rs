@@ -87,10 +87,7 @@ impl Conv2D {
 
     /// Rows or columns that the kernel covers.
     const fn extent(&self) -> [usize; 2] {
-        [
-            (self.kernel[0] - 1) * self.dilation[0] + 1,
-            (self.kernel[1] - 1) * self.dilation[1] + 1,
-        ]
+        [(self.kernel[0] - 1) * self.dilation[0] + 1, (self.kernel[1] - 1) * self.dilation[1] + 1]
     }
 
     /// Height, width and channels of the output.

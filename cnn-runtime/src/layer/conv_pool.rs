@@ -1,11 +1,13 @@
 //! `Conv2D`, relu and `MaxPooling2D` as one: the convolution's output is never stored, and the way
 //! back visits only the one place in each window that won.
 
-use super::{At, Conv2D};
 use super::conv::convolve_row;
+use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
-use crate::kernel::simd::{COLUMNS, LANES, Lanes, gather, load_columns, scatter, vectorized};
+use crate::kernel::simd::{
+    COLUMNS, LANES, Lanes, Patch, STOPPED, gather, list, load_columns, scatter, vectorized,
+};
 
 /// The most places in a window.
 pub const MAX_WINDOW: usize = 64;
@@ -115,7 +117,7 @@ impl ConvPool {
     }
 
     /// One image. `route`, of `y`'s shape, takes what `backward` must know: the winner's place in
-    /// its window, or -1 where the relu stops the gradient.
+    /// its window, as bits, or a mark where the relu stops the gradient.
     pub fn forward(
         &self,
         packed: &[f32],
@@ -179,11 +181,10 @@ impl ConvPool {
         }
     }
 
-    /// Where a patch's vector lies in the padded image, from the patch's first pixel on.
-    #[inline(always)]
-    fn offset(&self, vector: usize) -> usize {
-        let vectors = self.run() / LANES;
-        vector / vectors * self.conv.padded()[1] * self.conv.input[2] + vector % vectors * LANES
+    /// How a patch lies in the padded image.
+    const fn in_image(&self) -> Patch {
+        let stride = self.conv.padded()[1] * self.conv.input[2];
+        Patch { run: self.run() / LANES, stride }
     }
 }
 
@@ -219,55 +220,97 @@ fn forward_body<L: Lanes>(
     rows: &mut [f32],
 ) {
     let conv = this.conv.without_relu();
-    let ([height, columns, channels], [down, _]) = (this.output(), this.pool);
+    let ([height, columns, channels], [down, across]) = (this.output(), this.pool);
     let width = conv.output()[1] * COLUMNS;
     let (panels, bias) = packed.split_at(panels_len(conv.taps(), channels));
+    let places = this.places_in_window();
     for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
         let bias = load_columns(&bias[p * COLUMNS..], COLUMNS);
-        let count = (channels - p * COLUMNS).min(COLUMNS);
+        let count = channels - p * COLUMNS;
         for row in 0..height {
             for (i, values) in rows.chunks_exact_mut(width).take(down).enumerate() {
                 let row = row * down + i;
                 convolve_row::<L>(&conv, image, panel, bias, row, values, COLUMNS, COLUMNS);
             }
             for column in 0..columns {
-                let (best, places) = pool_window(this, rows, column);
+                let window = Window { rows, width, first: column * across * COLUMNS };
+                let (best, winners) = window.pool(this.pool, &places, this.conv.relu);
                 let at = (row * columns + column) * channels + p * COLUMNS;
-                y[at..at + count].copy_from_slice(&best[..count]);
+                copy_columns(&mut y[at..], &best, count);
                 if !route.is_empty() {
-                    route[at..at + count].copy_from_slice(&places[..count]);
+                    copy_columns(&mut route[at..], &winners, count);
                 }
             }
         }
     }
 }
 
-/// The maxima of one window for sixteen channels, and their places; behind the relu if there is
-/// one, then with -1 for places where it is flat.
+/// Copies up to sixteen columns.
 #[inline(always)]
-fn pool_window(this: &ConvPool, rows: &[f32], column: usize) -> ([f32; COLUMNS], [f32; COLUMNS]) {
-    let [down, across] = this.pool;
-    let width = this.conv.output()[1] * COLUMNS;
-    let mut best = [0.0; COLUMNS];
-    best.copy_from_slice(&rows[column * across * COLUMNS..][..COLUMNS]);
-    let mut places = [0.0; COLUMNS];
-    for place in 1..down * across {
-        let (i, j) = (place / across, place % across);
-        let values = &rows[i * width + (column * across + j) * COLUMNS..][..COLUMNS];
-        for c in 0..COLUMNS {
-            // NaN wins and stays.
-            let wins = values[c] > best[c] || values[c].is_nan();
-            best[c] = if wins { values[c] } else { best[c] };
-            places[c] = if wins { place as f32 } else { places[c] };
-        }
+fn copy_columns(to: &mut [f32], from: &[f32; COLUMNS], count: usize) {
+    if count >= COLUMNS {
+        to[..COLUMNS].copy_from_slice(from);
+    } else {
+        to[..count].copy_from_slice(&from[..count]);
     }
-    if this.conv.relu {
-        for c in 0..COLUMNS {
-            places[c] = if best[c] > 0.0 { places[c] } else { -1.0 };
-            best[c] = if best[c] < 0.0 { 0.0 } else { best[c] };
+}
+
+/// One window of sixteen channels in the rows that were just convolved.
+struct Window<'a> {
+    rows: &'a [f32],
+    width: usize,
+    first: usize,
+}
+
+impl Window<'_> {
+    /// The maxima, and the winners' places as bits; behind the relu if there is one, then
+    /// [`STOPPED`] where it is flat.
+    #[inline(always)]
+    fn pool(
+        &self,
+        [down, across]: [usize; 2],
+        places: &[f32; MAX_WINDOW],
+        relu: bool,
+    ) -> ([f32; COLUMNS], [f32; COLUMNS]) {
+        let mut best = [f32::NEG_INFINITY; COLUMNS];
+        let mut winners = [places[0]; COLUMNS];
+        for i in 0..down {
+            for j in 0..across {
+                let values = &self.rows[self.first + i * self.width + j * COLUMNS..][..COLUMNS];
+                let place = places[i * across + j];
+                for c in 0..COLUMNS {
+                    // NaN wins and stays.
+                    let wins = values[c] > best[c] || values[c].is_nan();
+                    best[c] = if wins { values[c] } else { best[c] };
+                    winners[c] = if wins { place } else { winners[c] };
+                }
+            }
         }
+        if relu {
+            for c in 0..COLUMNS {
+                winners[c] = if best[c] > 0.0 { winners[c] } else { f32::from_bits(STOPPED) };
+                best[c] = if best[c] < 0.0 { 0.0 } else { best[c] };
+            }
+        }
+        (best, winners)
     }
-    (best, places)
+}
+
+impl ConvPool {
+    /// For each place of a window the distance of its patch from the first place's, as bits.
+    #[inline(always)]
+    fn places_in_window(&self) -> [f32; MAX_WINDOW] {
+        let ([down, across], [sy, sx]) = (self.pool, self.conv.strides);
+        let (width, inputs) = (self.conv.padded()[1], self.conv.input[2]);
+        let mut places = [0.0; MAX_WINDOW];
+        for i in 0..down {
+            for j in 0..across {
+                let distance = (i * sy * width + j * sx) * inputs;
+                places[i * across + j] = f32::from_bits(distance as u32);
+            }
+        }
+        places
+    }
 }
 
 #[inline(always)]
@@ -290,20 +333,20 @@ fn backward_body<L: Lanes>(
         image_gradient.fill(0.0);
     }
     let (patch_gradients, bias) = gradients.split_at_mut(conv.filters * this.patch());
+    let (len, most, patch) = (this.patch(), this.places(), this.in_image());
     for first in (0..conv.filters).step_by(COLUMNS) {
+        let count = (conv.filters - first).min(COLUMNS);
         let lens = list_winners(this, route, dy, first, places, values);
-        for (c, &len) in lens.iter().enumerate().take(conv.filters - first) {
-            let o = first + c;
-            let places = &places[c * this.places()..][..len];
-            let values = &values[c * this.places()..][..len];
+        for (c, &listed) in lens.iter().enumerate().take(count) {
+            let places = &places[c * most..][..listed];
+            let values = &values[c * most..][..listed];
             for value in values {
-                bias[o] += value;
+                bias[first + c] += value;
             }
-            let sums = &mut patch_gradients[o * this.patch()..][..this.patch()];
-            gather::<L>(places, values, image, |v| this.offset(v), sums);
+            let own = (first + c) * len..(first + c + 1) * len;
+            gather::<L>(places, values, image, patch, &mut patch_gradients[own.clone()]);
             if dx.is_some() {
-                let patch = &patches[o * this.patch()..][..this.patch()];
-                scatter::<L>(places, values, patch, |v| this.offset(v), image_gradient);
+                scatter::<L>(places, values, &patches[own], patch, image_gradient);
             }
         }
     }
@@ -312,8 +355,8 @@ fn backward_body<L: Lanes>(
     }
 }
 
-/// Lists, for sixteen channels, where in the padded image each non-zero gradient's patch starts
-/// (as bits) and the gradient itself. Gives the lists' lengths.
+/// Lists, for up to sixteen channels from `first` on, where in the padded image each non-zero
+/// gradient's patch starts and the gradient itself. Gives the lists' lengths.
 #[inline(always)]
 fn list_winners(
     this: &ConvPool,
@@ -325,25 +368,15 @@ fn list_winners(
 ) -> [usize; COLUMNS] {
     let ([rows, columns, channels], [down, across]) = (this.output(), this.pool);
     let ([sy, sx], inputs) = (this.conv.strides, this.conv.input[2]);
-    let width = this.conv.padded()[1];
-    let count = (channels - first).min(COLUMNS);
-    let mut in_window = [0; MAX_WINDOW];
-    for (place, offset) in in_window.iter_mut().enumerate().take(down * across) {
-        *offset = (place / across * sy * width + place % across * sx) * inputs;
+    let (row_step, column_step) =
+        (down * sy * this.conv.padded()[1] * inputs, across * sx * inputs);
+    let start = |row: usize, column: usize| row * row_step + column * column_step;
+    let (winners, gradients) = (&route[first..], &dy[first..]);
+    if channels - first >= COLUMNS {
+        // A constant count lets the loop be unrolled.
+        list(winners, gradients, channels, COLUMNS, [rows, columns], start, places, values)
+    } else {
+        let count = channels - first;
+        list(winners, gradients, channels, count, [rows, columns], start, places, values)
     }
-    let mut lens = [0; COLUMNS];
-    for pixel in 0..rows * columns {
-        let (row, column) = (pixel / columns, pixel % columns);
-        let start = (row * down * sy * width + column * across * sx) * inputs;
-        let winners = &route[pixel * channels + first..][..count];
-        let gradients = &dy[pixel * channels + first..][..count];
-        for c in 0..count {
-            let place = start + in_window[winners[c].max(0.0) as usize % MAX_WINDOW];
-            let at = c * this.places() + lens[c];
-            places[at] = f32::from_bits(place as u32);
-            values[at] = gradients[c];
-            lens[c] += usize::from(winners[c] >= 0.0 && gradients[c] != 0.0);
-        }
-    }
-    lens
 }

@@ -1,7 +1,5 @@
 //! Inverted dropout.
 
-#![allow(clippy::inline_always, reason = "the loops must vectorise in every caller")]
-
 use crate::kernel::simd::{Lanes, vectorized};
 use crate::network::Pass;
 use crate::rng;
@@ -65,14 +63,7 @@ vectorized! {
 }
 
 #[inline(always)]
-fn drop_body<L: Lanes>(
-    this: Dropout,
-    x: &[f32],
-    y: &mut [f32],
-    seed: u64,
-    step: u64,
-    sample: u64,
-) {
+fn drop_body<L: Lanes>(this: Dropout, x: &[f32], y: &mut [f32], seed: u64, step: u64, sample: u64) {
     this.drop_inline(x, y, seed, step, sample);
 }
 

@@ -1,7 +1,5 @@
 //! Max pooling.
 
-#![allow(clippy::inline_always, reason = "the loops must vectorise in every caller")]
-
 use crate::kernel::simd::{Lanes, vectorized};
 use core::ops::Range;
 

@@ -1,7 +1,5 @@
 //! Softmax along one axis.
 
-#![allow(clippy::inline_always, reason = "the loops must vectorise in every caller")]
-
 use crate::kernel::simd::{Lanes, vectorized};
 use crate::math;
 

@@ -47,13 +47,16 @@ impl<N: Network> Model<N> {
         let sink = fit.log.take().unwrap_or(&mut stdout);
         let mut log = Log::new(fit.verbose, live, sink, &clock);
         let train = || {
-            let mut steps = TrainerSteps(Trainer::new(self, settings));
+            let mut trainer = Trainer::new(self, settings);
+            let steps_an_epoch = plan.train.len().div_ceil(plan.batch_size);
+            trainer.resume_at((plan.initial_epoch * steps_an_epoch) as u64);
+            let mut steps = TrainerSteps(trainer);
             run::run(&mut steps, plan, &mut log)
         };
         // All of a run in one pool: a step that changed pools would allocate.
         Ok(match &pool {
             Some(pool) => pool.install(train),
-            None => train(),
+            None => rayon::scope(|_| train()),
         }?)
     }
 

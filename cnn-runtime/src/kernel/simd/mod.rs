@@ -12,7 +12,7 @@ mod tile;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-pub(crate) use sparse::{gather, scatter};
+pub(crate) use sparse::{Patch, STOPPED, gather, list, scatter};
 pub(crate) use tile::{COLUMNS, ROWS, Tile, load_columns, store_rows, tile, with_rows};
 
 /// Floats in one [`Lanes`] value, on every path.
@@ -97,8 +97,8 @@ pub(crate) mod avx2 {
     //! AVX2 with FMA.
 
     use std::arch::x86_64::{
-        __m256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_set1_ps,
-        _mm256_setzero_ps, _mm256_storeu_ps,
+        __m256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps,
     };
 
     use super::{LANES, Lanes};

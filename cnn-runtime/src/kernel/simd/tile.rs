@@ -79,12 +79,30 @@ pub(crate) fn tile<L: Lanes, const R: usize>(t: Tile<'_>, sums: [[L; 2]; R]) -> 
 macro_rules! with_rows {
     ($rows:expr, $R:ident => $body:expr) => {
         match $rows {
-            1 => { const $R: usize = 1; $body }
-            2 => { const $R: usize = 2; $body }
-            3 => { const $R: usize = 3; $body }
-            4 => { const $R: usize = 4; $body }
-            5 => { const $R: usize = 5; $body }
-            _ => { const $R: usize = 6; $body }
+            1 => {
+                const $R: usize = 1;
+                $body
+            }
+            2 => {
+                const $R: usize = 2;
+                $body
+            }
+            3 => {
+                const $R: usize = 3;
+                $body
+            }
+            4 => {
+                const $R: usize = 4;
+                $body
+            }
+            5 => {
+                const $R: usize = 5;
+                $body
+            }
+            _ => {
+                const $R: usize = 6;
+                $body
+            }
         }
     };
 }

@@ -1,0 +1,162 @@
+//! Writes each of Keras's cases in `tests/data` as a text of the language, into
+//! `OUT_DIR/texts/<case>.cnn`, and compiles those whose numbers are to be compared into
+//! `OUT_DIR/models.rs`.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use cnn_dsl::codegen::{Options, emit, pretty};
+use quote::{format_ident, quote};
+use serde_json::Value;
+
+const INDEX: &str = "../data/index.json";
+
+fn main() {
+    println!("cargo::rerun-if-changed={INDEX}");
+    println!("cargo::rerun-if-changed=build.rs");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let texts = out.join("texts");
+    fs::create_dir_all(&texts).expect("OUT_DIR is writable");
+    let index = fs::read(INDEX).expect("the index is there");
+    let index: Value = serde_json::from_slice(&index).expect("the index is JSON");
+
+    let mut output = Output::default();
+    for case in index["cases"].as_array().expect("a list of cases") {
+        let id = string(&case["id"]);
+        match string(&case["group"]) {
+            // Functions of the runtime, and tested there.
+            "losses" => {}
+            // VGG16 is larger than a test should be: shapes and counts come from the compiler.
+            "counts" => write(&texts, id, &text(case, id, Dropout::AsInTraining)),
+            _ => {
+                let text = text(case, id, Dropout::AsInTraining);
+                write(&texts, id, &text);
+                output.add(id, &text);
+            }
+        }
+        if string(&case["mode"]) == "train" && has_dropout(case) {
+            let id = format!("{id}-predicting");
+            output.emit(&id, &text(case, &id, Dropout::AsWritten));
+        }
+    }
+    fs::write(out.join("models.rs"), output.code()).expect("OUT_DIR is writable");
+}
+
+fn write(directory: &Path, id: &str, text: &str) {
+    fs::write(directory.join(format!("{id}.cnn")), text).expect("OUT_DIR is writable");
+}
+
+/// What was compiled.
+#[derive(Default)]
+struct Output {
+    models: Vec<String>,
+    compiled: Vec<String>,
+    refused: Vec<(String, String)>,
+}
+
+impl Output {
+    /// Compiles a case, or notes what the compiler says against it.
+    fn add(&mut self, id: &str, text: &str) {
+        if let Err(message) = self.try_emit(text) {
+            self.refused.push((id.to_owned(), message));
+        } else {
+            self.compiled.push(id.to_owned());
+        }
+    }
+
+    fn emit(&mut self, id: &str, text: &str) {
+        if let Err(message) = self.try_emit(text) {
+            panic!("{id}: {message}\n{text}");
+        }
+    }
+
+    fn try_emit(&mut self, text: &str) -> Result<(), String> {
+        let models = cnn_dsl::compile(text).map_err(|errors| {
+            let messages = errors.into_iter().map(|error| error.message);
+            messages.collect::<Vec<_>>().join("; ")
+        })?;
+        let options = Options { input_gradient: true, ..Options::default() };
+        self.models.push(pretty(emit(&models, &options)));
+        Ok(())
+    }
+
+    /// All models, a macro that hands `name: Type = "id";` for each case to another, and the
+    /// cases that were refused.
+    fn code(&self) -> String {
+        let names = self.compiled.iter().map(|id| format_ident!("{}", id.replace('-', "_")));
+        let types = self.compiled.iter().map(|id| format_ident!("{}", type_name(id)));
+        let ids = &self.compiled;
+        let refused = self.refused.iter().map(|(id, message)| quote!((#id, #message)));
+        let tables = quote! {
+            macro_rules! for_each_case {
+                ($then:ident) => { $then! { #(#names: #types = #ids;)* } };
+            }
+
+            const REFUSED: &[(&str, &str)] = &[#(#refused),*];
+        };
+        format!("{}\n{tables}", self.models.join("\n"))
+    }
+}
+
+/// Which rates the text gives its dropouts.
+#[derive(Clone, Copy, PartialEq)]
+enum Dropout {
+    AsWritten,
+    /// 0 where Keras's results are those of a network with dropout as the identity.
+    AsInTraining,
+}
+
+fn has_dropout(case: &Value) -> bool {
+    case["dropout"] == "identity"
+}
+
+/// `conv2d-01` → `Conv2d01`
+fn type_name(id: &str) -> String {
+    let words = id.split('-').map(|word| format!("{}{}", word[..1].to_uppercase(), &word[1..]));
+    words.collect()
+}
+
+/// A case in the language, its layers named as in Keras.
+fn text(case: &Value, id: &str, dropout: Dropout) -> String {
+    let name = type_name(id);
+    let input = sizes(&case["input_shape"]);
+    let mut lines = vec![format!("model {name} {{"), format!("    input({input});")];
+    for layer in case["layers"].as_array().expect("a list of layers") {
+        let (label, class) = (string(&layer["name"]), string(&layer["class"]));
+        let args = layer["args"].as_object().expect("named arguments");
+        let args = args.iter().filter(|(name, value)| !is_default(name, value));
+        let args = args.map(|(name, value)| match (name.as_str(), dropout) {
+            ("rate", Dropout::AsInTraining) if has_dropout(case) => "rate = 0".to_owned(),
+            _ => format!("{name} = {}", argument(value)),
+        });
+        let args = args.collect::<Vec<_>>().join(", ");
+        lines.push(format!("    {label}: {class}({args});"));
+    }
+    if case["mode"] == "train" {
+        lines.push("    compile(loss = categorical_crossentropy, optimizer = rmsprop);".into());
+    }
+    lines.push("}\n".to_owned());
+    lines.join("\n")
+}
+
+/// Keras takes `approximate` beside `gelu`; without, it is exact as here.
+fn is_default(name: &str, value: &Value) -> bool {
+    name == "approximate" && *value == Value::Bool(false)
+}
+
+fn argument(value: &Value) -> String {
+    match value {
+        Value::Array(_) => format!("({})", sizes(value)),
+        Value::String(name) => name.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn sizes(value: &Value) -> String {
+    let sizes = value.as_array().expect("a list of sizes").iter().map(Value::to_string);
+    sizes.collect::<Vec<_>>().join(", ")
+}
+
+fn string(value: &Value) -> &str {
+    value.as_str().expect("a string")
+}
