@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ModelName::MnistMlp => measure::<MnistMlp>(&flags),
         ModelName::Cifar10Cnn => measure::<Cifar10Cnn>(&flags),
     });
-    println!("{}", line.map_err(|error| error.to_string())?);
+    println!("{}", line?);
     Ok(())
 }
 

@@ -3,7 +3,12 @@
 //! A network is declared in a few lines, here inline; its shapes and sizes are checked and counted
 //! when the program is compiled:
 //!
-//! ```ignore
+//! ```
+//! # #[cfg(feature = "macros")]
+//! # {
+//! use cnn_runtime::data::Examples;
+//! use cnn_runtime::trainer::{Fit, Verbose};
+//!
 //! cnn_runtime::cnn! {
 //!     /// A tiny classifier.
 //!     model Tiny {
@@ -13,13 +18,29 @@
 //!         Flatten;
 //!         Dense(10, activation = softmax);
 //!         compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
+//!         fit(batch_size = 32, epochs = 3);
 //!     }
 //! }
+//!
+//! assert_eq!(Tiny::PARAMS, 4 * (9 + 1) + 10 * (4 * 4 * 4 + 1));
+//!
+//! // Pixels as bytes, classes as numbers.
+//! let (pixels, classes) = (vec![128_u8; 64 * 50], vec![7_u32; 50]);
+//! let examples = Examples::from_slices(&pixels[..], &classes[..], 50)?;
+//! let mut model = Tiny::new(42);
+//! model.fit(&examples, Fit::new().verbose(Verbose::Silent))?;
+//! assert!(model.evaluate(&examples)?.accuracy > 0.99);
+//!
+//! let mut predictor = model.predictor();
+//! let probabilities: &[f32; 10] = predictor.predict(&[0.5; 64]);
+//! assert!(probabilities[7] > 0.5);
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The same text may stand in a `.cnn` file that a build script compiles; see
+//! [`include_model!`].
 
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
 pub mod buffer;
 pub mod checkpoint;
 pub mod data;

@@ -171,3 +171,31 @@ fn the_runtime_path_is_used_as_given() {
         expand("model A {}".parse().unwrap(), |_| None).to_string().contains("cnn_runtime::cnn!")
     );
 }
+
+/// All errors of the token door in one place: the tokens that are underlined, and what is said.
+#[test]
+fn texts_of_errors() {
+    let mut all = String::new();
+    for (path, text) in texts("cnn-dsl/tests/mistakes") {
+        let (flat, mistakes) = mistakes(&text);
+        let name = path.file_stem().unwrap().to_string_lossy();
+        for mistake in mistakes {
+            let place = match flat.tokens(&mistake.span) {
+                Some(_) => underlined(&flat, &mistake),
+                None => "(the whole macro)".into(),
+            };
+            let _ = writeln!(all, "{name}: `{place}`\n{}\n", mistake.plain());
+        }
+    }
+    insta::assert_snapshot!(all);
+}
+
+/// The same code comes out of both doors.
+#[test]
+fn emitted_code_is_the_same_through_both_doors() {
+    for (path, text) in texts("specs") {
+        let options = Options::default();
+        let file = codegen::emit(&cnn_dsl::compile(&text).unwrap(), &options);
+        assert_eq!(expanded(&text), file.to_string(), "{}", path.display());
+    }
+}

@@ -150,7 +150,7 @@ fn check_gradients<N: Network>(case: &Case, model: &mut Model<N>, copies: usize)
     let input = case.floats("input").repeat(copies);
     let settings = Settings { batch_size: rows, ..Settings::of::<N>() };
     let mut trainer = Trainer::new(model, settings);
-    let (output, gradient) = trainer.pull_back(Inputs::Floats(&input), &upstream.view());
+    let (output, gradient) = trainer.pull_back(Inputs::Floats(&input), upstream.view());
     let gradient = gradient.expect("the model was compiled with input gradients");
     for copy in 0..copies {
         let rows = copy * case.batch()..(copy + 1) * case.batch();
@@ -185,7 +185,7 @@ fn check_training<N: Network>(case: &Case, mut model: Model<N>) {
     // By the logits the mean loss has the gradient (p - t) / n.
     let labels = Array2::from_shape_vec(probabilities.raw_dim(), labels.clone()).unwrap();
     let upstream = (&probabilities - &labels) / rows as f32;
-    let (_, gradient) = trainer.pull_back(Inputs::Floats(&input), &upstream.view());
+    let (_, gradient) = trainer.pull_back(Inputs::Floats(&input), upstream.view());
     case.check("grad/input", wide(&gradient.unwrap()));
 
     // Classes say the same as one-hot rows.

@@ -1,0 +1,80 @@
+//! The emitted code, as a reader meets it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cnn_dsl::codegen::{self, Options};
+
+fn specs() -> Vec<(String, String)> {
+    let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../specs");
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(specs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 3);
+    let name = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+#[test]
+fn code_of_specs() {
+    for (name, text) in specs() {
+        let models = cnn_dsl::compile(&text).unwrap();
+        let code = codegen::pretty(codegen::emit(&models, &Options::default()));
+        insta::assert_snapshot!(name, code);
+    }
+}
+
+/// Everything that a chain of small layers can need: dropout, activations of their own, pooling
+/// that cannot be fused, gradients down to the input.
+#[test]
+fn code_of_separate_operations() {
+    let text = "model Parts {
+        input(9, 9, 2);
+        Conv2D(4, 3, strides = 2, padding = same, activation = tanh);
+        MaxPooling2D(3, strides = 1, padding = same);
+        Dropout(0.25);
+        Conv2D(3, 2, dilation_rate = 2, use_bias = false);
+        ReLU(max_value = 6);
+        Flatten;
+        Dense(5, activation = sigmoid);
+        Softmax;
+    }";
+    let models = cnn_dsl::compile(text).unwrap();
+    let options = Options { input_gradient: true, ..Options::default() };
+    insta::assert_snapshot!(codegen::pretty(codegen::emit(&models, &options)));
+}
+
+/// Emission is a function of the model alone.
+#[test]
+fn code_is_the_same_every_time() {
+    for (_, text) in specs() {
+        let emit = || {
+            let models = cnn_dsl::compile(&text).unwrap();
+            codegen::emit(&models, &Options::default()).to_string()
+        };
+        assert_eq!(emit(), emit());
+    }
+}
+
+/// A checkpoint fits models of equal layers, whatever `compile` and `fit` say.
+#[test]
+fn architecture_hash_tells_models_apart() {
+    let hash = |layers: &str| {
+        let models = cnn_dsl::compile(&format!("model M {{ input(8, 8, 1); {layers} }}"));
+        cnn_dsl::passes::architecture_hash(&models.unwrap()[0])
+    };
+    let base = hash("Conv2D(4, 3); Flatten; Dense(2, activation = softmax);");
+    let same = hash(
+        "Conv2D(4, 3); Flatten; Dense(2, activation = softmax);
+         compile(loss = categorical_crossentropy); fit(epochs = 3);",
+    );
+    assert_eq!(base, same);
+    for other in [
+        "Conv2D(4, 3, activation = relu); Flatten; Dense(2, activation = softmax);",
+        "Conv2D(4, 3, use_bias = false); Flatten; Dense(2, activation = softmax);",
+        "first: Conv2D(4, 3); Flatten; Dense(2, activation = softmax);",
+        "Conv2D(4, 3, padding = same); MaxPooling2D(2); Flatten; Dense(2, activation = softmax);",
+    ] {
+        assert_ne!(base, hash(other), "{other}");
+    }
+}

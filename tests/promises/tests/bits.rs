@@ -1,0 +1,84 @@
+//! The same bits every time, whatever the number of threads and the width of the CPU's vectors.
+
+use cnn::{MnistCnn, MnistMlp};
+use cnn_promises_tests::{DIGITS, bits, train};
+use cnn_runtime::trainer::{Fit, Verbose};
+use cnn_runtime::{Network, Path};
+
+cnn_runtime::cnn! {
+    /// Every kind of layer, on images small enough for a debug build.
+    model Mixed {
+        input(28, 28, 1);
+        MaxPooling2D(2);
+        Conv2D(6, 3, strides = 2, activation = relu);
+        Dropout(0.3);
+        Conv2D(9, 2, padding = same, activation = relu);
+        MaxPooling2D(2);
+        Flatten;
+        Dense(20, activation = tanh);
+        Dropout(0.5);
+        Dense(10, activation = softmax);
+        compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
+    }
+}
+
+/// The same weights with 1, 2, 3 and 8 threads.
+fn threads_never_show<N: Network>(steps: usize, batch: usize) {
+    let one = train::<N>(1, steps, batch, 1);
+    for threads in [2, 3, 8] {
+        let more = train::<N>(1, steps, batch, threads);
+        assert!(one == more, "{} differs between 1 and {threads} threads", N::NAME);
+    }
+    assert_ne!(one, train::<N>(2, steps, batch, 2), "another seed gives other weights");
+}
+
+#[test]
+fn threads_never_show_in_mnist_cnn() {
+    threads_never_show::<MnistCnn>(4, 60);
+}
+
+#[test]
+fn threads_never_show_in_mnist_mlp() {
+    threads_never_show::<MnistMlp>(4, 60);
+}
+
+#[test]
+fn threads_never_show_with_dropout() {
+    threads_never_show::<Mixed>(100, 60);
+}
+
+/// Through the whole trainer: shuffled, validated, with a short last batch.
+#[test]
+fn threads_never_show_in_fit() {
+    let digits = DIGITS.train.examples().split_at(500).0;
+    let fit = |threads, seed| {
+        let mut model = Mixed::new(1);
+        let fit = Fit::new().threads(threads).seed(seed).epochs(2).batch_size(64);
+        let fit = fit.validation_split(0.1).verbose(Verbose::Silent);
+        let history = model.fit(&digits, fit).unwrap();
+        let figures = history.epochs.iter().map(|epoch| (epoch.train, epoch.validation));
+        (bits(&model), figures.collect::<Vec<_>>())
+    };
+    let one = fit(1, 1);
+    for threads in [2, 3, 8] {
+        assert!(one == fit(threads, 1), "1 and {threads} threads");
+    }
+    assert_ne!(one.0, fit(2, 2).0, "another seed gives another order");
+}
+
+/// On a CPU without AVX2 the two runs take the same path, and the test says less. The switch holds
+/// for the whole process; a test that runs beside this one gets the same bits, which is the point.
+#[test]
+fn plain_rust_gives_the_bits_of_avx2() {
+    fn both<N: Network>(steps: usize, batch: usize) {
+        let best = train::<N>(3, steps, batch, 2);
+        Path::force_portable(true);
+        assert_eq!(Path::current(), Path::Portable);
+        let portable = train::<N>(3, steps, batch, 2);
+        Path::force_portable(false);
+        assert!(best == portable, "{} differs between {:?} and plain Rust", N::NAME, Path::best());
+    }
+    both::<Mixed>(20, 20);
+    both::<MnistCnn>(2, 9);
+    both::<MnistMlp>(2, 9);
+}
