@@ -18,7 +18,7 @@
 //!         Flatten;
 //!         Dense(10, activation = softmax);
 //!         compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
-//!         fit(batch_size = 32, epochs = 3);
+//!         fit(batch_size = 10, epochs = 20);
 //!     }
 //! }
 //!
@@ -41,6 +41,9 @@
 //! The same text may stand in a `.cnn` file that a build script compiles; see
 //! [`include_model!`].
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 pub mod buffer;
 pub mod checkpoint;
 pub mod data;

@@ -8,12 +8,13 @@ use cnn_promises_tests::{DIGITS, pool};
 use cnn_runtime::buffer::Floats;
 use cnn_runtime::data::{Examples, Inputs, Targets};
 use cnn_runtime::{Model, Network, Settings, Trainer};
+use rayon::ThreadPool;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-const BATCH: usize = 24;
+const BATCH: usize = 11;
 const WARM_UP: usize = 2;
 const COUNTED: usize = 6;
 
@@ -31,7 +32,8 @@ fn calls_after_warm_up(mut work: impl FnMut()) -> usize {
     calls(|| (0..COUNTED).for_each(|_| work()))
 }
 
-fn check<N: Network>(examples: &Examples<'_>, image: &[f32]) {
+/// Predictions, and training steps on each of some pools.
+fn check<N: Network>(pools: &[ThreadPool], examples: &Examples<'_>, image: &[f32]) {
     let mut model = Model::<N>::new(1);
     let mut predictor = model.predictor();
     let found = calls_after_warm_up(|| {
@@ -40,8 +42,8 @@ fn check<N: Network>(examples: &Examples<'_>, image: &[f32]) {
     assert_eq!(found, 0, "predictions of {}", N::NAME);
 
     let indices: Vec<usize> = (0..BATCH).collect();
-    for threads in [1, 2] {
-        let found = pool(threads, 2 << 20).install(|| {
+    for pool in pools {
+        let found = pool.install(|| {
             let settings = Settings { batch_size: BATCH, ..Settings::of::<N>() };
             let mut trainer = Trainer::new(&mut model, settings);
             // A shorter batch must not reshape anything either.
@@ -51,6 +53,7 @@ fn check<N: Network>(examples: &Examples<'_>, image: &[f32]) {
                 black_box(trainer.step(examples, &indices[..batch]));
             })
         });
+        let threads = pool.current_num_threads();
         assert_eq!(found, 0, "training steps of {} on {threads} threads", N::NAME);
     }
 }
@@ -64,15 +67,19 @@ fn predictions_and_training_steps_do_not_allocate() {
     let thread_alone = calls(|| drop(std::thread::spawn(|| ()).join()));
     assert!(calls(elsewhere) >= thread_alone + 2, "the counter counts other threads");
 
+    // Alive until the end, since threads that start or end allocate.
+    let pools = [1, 2].map(|threads| pool(threads, 2 << 20));
+    pools.iter().for_each(|pool| drop(pool.broadcast(|_| ())));
+
     let digits = DIGITS.train.examples();
     let digit = vec![0.5; 28 * 28];
-    check::<MnistCnn>(&digits, &digit);
-    check::<MnistMlp>(&digits, &digit);
+    check::<MnistCnn>(&pools, &digits, &digit);
+    check::<MnistMlp>(&pools, &digits, &digit);
 
     let len = <Cifar10Cnn as Network>::Input::LEN;
     let photographs: Vec<u8> = (0..BATCH * len).map(|i| (i * 7919 % 251) as u8).collect();
     let classes: Vec<u32> = (0..10).cycle().take(BATCH).collect();
     let (inputs, targets) = (Inputs::Bytes(&photographs), Targets::Classes(&classes));
     let photographs = Examples::from_slices(inputs, targets, BATCH).unwrap();
-    check::<Cifar10Cnn>(&photographs, &vec![0.5; len]);
+    check::<Cifar10Cnn>(&pools, &photographs, &vec![0.5; len]);
 }

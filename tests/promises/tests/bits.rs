@@ -29,28 +29,28 @@ fn threads_never_show<N: Network>(steps: usize, batch: usize) {
         let more = train::<N>(1, steps, batch, threads);
         assert!(one == more, "{} differs between 1 and {threads} threads", N::NAME);
     }
-    assert_ne!(one, train::<N>(2, steps, batch, 2), "another seed gives other weights");
 }
 
 #[test]
 fn threads_never_show_in_mnist_cnn() {
-    threads_never_show::<MnistCnn>(4, 60);
+    threads_never_show::<MnistCnn>(2, 17);
 }
 
 #[test]
 fn threads_never_show_in_mnist_mlp() {
-    threads_never_show::<MnistMlp>(4, 60);
+    threads_never_show::<MnistMlp>(4, 42);
 }
 
 #[test]
 fn threads_never_show_with_dropout() {
-    threads_never_show::<Mixed>(100, 60);
+    threads_never_show::<Mixed>(40, 60);
+    assert_ne!(train::<Mixed>(1, 1, 8, 1), train::<Mixed>(2, 1, 8, 1), "seeds give other weights");
 }
 
 /// Through the whole trainer: shuffled, validated, with a short last batch.
 #[test]
 fn threads_never_show_in_fit() {
-    let digits = DIGITS.train.examples().split_at(500).0;
+    let digits = DIGITS.train.examples().split_at(400).0;
     let fit = |threads, seed| {
         let mut model = Mixed::new(1);
         let fit = Fit::new().threads(threads).seed(seed).epochs(2).batch_size(64);
@@ -79,6 +79,6 @@ fn plain_rust_gives_the_bits_of_avx2() {
         assert!(best == portable, "{} differs between {:?} and plain Rust", N::NAME, Path::best());
     }
     both::<Mixed>(20, 20);
-    both::<MnistCnn>(2, 9);
+    both::<MnistCnn>(2, 5);
     both::<MnistMlp>(2, 9);
 }
