@@ -4,8 +4,8 @@
 //! A result is close to Keras's if each number is: `|a - b| <= 1e-4 max(|b|, floor)`, the floor
 //! being a hundredth of the tensor's largest magnitude. Of large tensors `tests/data` holds every
 //! 29th number and eight dot products with vectors of signs, in which every number counts: these
-//! may differ by 1e-4 times the root of the sum of squares, about as much as the products differ
-//! from 0 themselves.
+//! may differ by 1e-4 times the root of the tensor's sum of squares, the usual size of such a
+//! product.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ const ROWS: usize = 8;
 const TOLERANCE: f64 = 1e-4;
 /// Relative to a tensor's largest number.
 const FLOOR: f64 = 1e-2;
-/// Of a large tensor every so manieth number is in the file.
+/// One in so many of a large tensor's numbers is in the file.
 const STRIDE: usize = 29;
 
 #[test]
@@ -65,7 +65,7 @@ fn check<N: Network>(file: &str, layers: &[(&str, &str)]) {
     keras.check_within(1e-5, "probs", &probabilities(&model));
 
     let examples = Examples::from_slices(Inputs::Floats(&input), Targets::Classes(&classes), ROWS);
-    let (examples, indices) = (examples.unwrap(), Vec::from_iter(0..ROWS));
+    let (examples, indices) = (examples.unwrap(), (0..ROWS).collect::<Vec<_>>());
     let mean = |totals: cnn_runtime::Totals| totals.loss / ROWS as f64;
     let mut trainer = Trainer::new(&mut model, Settings::of::<N>());
     keras.check_within(1e-6, "loss", &[mean(trainer.differentiate(&examples, &indices))]);

@@ -38,3 +38,6 @@ impl At {
     /// Everything at the start.
     pub const START: Self = Self { weights: 0, packed: 0, transposed: 0, gradients: 0 };
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::path::Path;
 use cnn_layer_tests::{Case, Line, index};
 use cnn_runtime::buffer::Floats;
 use cnn_runtime::data::{Examples, Inputs, Targets};
-use cnn_runtime::network::{LossKind, Network};
+use cnn_runtime::network::{LossKind, Network, TensorInfo};
 use cnn_runtime::{Model, Settings, Trainer};
 use ndarray::{Array2, ArrayBase, Data, Dimension, s};
 
@@ -115,7 +115,7 @@ fn check_shapes<N: Network>(case: &Case) {
         params: layer.params,
     });
     assert_eq!(lines.collect::<Vec<_>>(), case.lines(), "{id}");
-    let tensors: usize = N::TENSORS.iter().map(|info| info.len()).sum();
+    let tensors: usize = N::TENSORS.iter().map(TensorInfo::len).sum();
     assert_eq!(tensors, case.total(), "{id}");
 }
 

@@ -28,7 +28,7 @@ pub fn train<N: Network>(seed: u64, steps: usize, batch: usize, threads: usize) 
     pool(threads, 2 << 20).install(|| {
         let settings = Settings { batch_size: batch, seed, ..Settings::of::<N>() };
         let mut trainer = Trainer::new(&mut model, settings);
-        let order: Vec<usize> = (0..steps * batch).collect();
+        let order: Vec<usize> = (0..examples.len()).cycle().take(steps * batch).collect();
         for indices in order.chunks(batch) {
             trainer.step(&examples, indices);
         }

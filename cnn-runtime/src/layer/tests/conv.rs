@@ -1,0 +1,356 @@
+//! `Conv2D`, `ConvPool` and `MaxPooling2D`.
+
+use super::{AT, CHANNELS, Made, Numbers, WIDTHS, part, unguarded};
+use crate::layer::{Conv2D, ConvPool, MaxPooling2D};
+use crate::reference::{self, same_padding, widen};
+
+/// Images in a shard.
+const SHARD: usize = 2;
+/// Two shards, of which one is not full.
+const IMAGES: usize = 3;
+
+#[derive(Clone, Copy)]
+enum Padding {
+    Same,
+    /// Top, bottom, left, right.
+    By([usize; 4]),
+}
+
+const VALID: Padding = Padding::By([0; 4]);
+
+/// Kernel size, strides, dilation, padding.
+type Window = ([usize; 2], [usize; 2], [usize; 2], Padding);
+
+const WINDOWS: [Window; 17] = [
+    ([1, 1], [1, 1], [1, 1], VALID),
+    ([1, 1], [2, 3], [1, 1], VALID),
+    ([2, 2], [1, 1], [1, 1], Padding::Same),
+    ([2, 2], [3, 3], [1, 1], VALID),
+    ([2, 2], [3, 3], [1, 1], Padding::Same),
+    ([3, 3], [1, 1], [1, 1], VALID),
+    ([3, 3], [1, 1], [1, 1], Padding::Same),
+    ([3, 3], [2, 2], [1, 1], Padding::Same),
+    ([4, 4], [2, 2], [1, 1], Padding::Same),
+    ([5, 5], [3, 3], [1, 1], Padding::Same),
+    ([5, 5], [1, 1], [1, 1], Padding::By([1, 3, 4, 0])),
+    ([1, 7], [1, 1], [1, 1], Padding::Same),
+    ([3, 1], [1, 1], [1, 1], VALID),
+    ([2, 5], [2, 1], [1, 1], Padding::Same),
+    ([3, 4], [1, 3], [1, 1], VALID),
+    ([3, 3], [1, 1], [2, 2], Padding::Same),
+    ([2, 3], [1, 1], [2, 3], VALID),
+];
+
+/// A convolution or a fused one, and what it is by definition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    fast: Fast,
+    slow: reference::Conv2D,
+    bias: bool,
+    relu: bool,
+    pool: Option<[usize; 2]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fast {
+    Conv2D(Conv2D),
+    ConvPool(ConvPool),
+}
+
+impl Entry {
+    fn new(slow: reference::Conv2D, bias: bool, relu: bool, pool: Option<[usize; 2]>) -> Self {
+        let fast = Conv2D::new(slow.input, slow.filters, slow.kernel_size)
+            .strides(slow.strides)
+            .dilation(slow.dilation)
+            .padding(slow.padding);
+        let fast = if bias { fast } else { fast.no_bias() };
+        let fast = if relu { fast.relu() } else { fast };
+        let fast = match pool {
+            None => Fast::Conv2D(fast.at(AT)),
+            Some(pool) => Fast::ConvPool(ConvPool::new(fast, pool).at(AT)),
+        };
+        Self { fast, slow, bias, relu, pool }
+    }
+
+    /// The pooling by definition; one place is no pooling.
+    fn slow_pool(&self) -> reference::MaxPooling2D {
+        let pool = self.pool.unwrap_or([1, 1]);
+        let input = self.slow.output();
+        reference::MaxPooling2D { input, pool, strides: pool, padding: [0; 4] }
+    }
+
+    fn weights_len(&self) -> usize {
+        self.slow.kernel_len() + if self.bias { self.slow.filters } else { 0 }
+    }
+}
+
+/// Every window with channels, widths and heights in ever other combinations, where it fits.
+fn table(pools: &[Option<[usize; 2]>]) -> Vec<Entry> {
+    let mut table = Vec::new();
+    for (w, (kernel_size, strides, dilation, padding)) in WINDOWS.into_iter().enumerate() {
+        for i in 0..CHANNELS.len() {
+            let (width, height) = (WIDTHS[(i + w) % WIDTHS.len()], 1 + (3 * i + w) % 7);
+            let input = [height, width, CHANNELS[i]];
+            let filters = CHANNELS[(3 * i + w + 1) % CHANNELS.len()];
+            let padding = match padding {
+                Padding::By(padding) => padding,
+                Padding::Same => {
+                    let along = |axis: usize| {
+                        same_padding(input[axis], kernel_size[axis], strides[axis], dilation[axis])
+                    };
+                    let ((top, bottom), (left, right)) = (along(0), along(1));
+                    [top, bottom, left, right]
+                }
+            };
+            let fits = |axis: usize| {
+                let padded = input[axis] + padding[2 * axis] + padding[2 * axis + 1];
+                padded > (kernel_size[axis] - 1) * dilation[axis]
+            };
+            if !fits(0) || !fits(1) {
+                continue;
+            }
+            let slow =
+                reference::Conv2D { input, filters, kernel_size, strides, padding, dilation };
+            let (pool, output) = (pools[(i + w) % pools.len()], slow.output());
+            match pool {
+                Some([down, across]) if down > output[0] || across > output[1] => {}
+                Some(_) if dilation != [1, 1] => {}
+                pool => table.push(Entry::new(slow, (i + w) % 3 > 0, (i + w) % 2 > 0, pool)),
+            }
+        }
+    }
+    table
+}
+
+pub(super) fn convolutions() -> Vec<Entry> {
+    table(&[None])
+}
+
+pub(super) fn pooled_convolutions() -> Vec<Entry> {
+    table(&[Some([2, 2]), Some([1, 1]), Some([3, 2]), Some([1, 4]), Some([2, 1])])
+}
+
+/// Inputs, the output's gradients, weights.
+fn draw(
+    entry: &Entry,
+    numbers: Numbers,
+    images: usize,
+) -> (Vec<Vec<f32>>, Vec<Vec<f32>>, Vec<f32>) {
+    let (inputs, outputs) = (product(entry.slow.input), product(entry.slow_pool().output()));
+    let draw = |len: usize, stream: u64| {
+        (0..images as u64).map(|image| numbers.draw(len, 2 * image + stream)).collect()
+    };
+    (draw(inputs, 0), draw(outputs, 1), numbers.draw(entry.weights_len(), 9))
+}
+
+fn product(sizes: [usize; 3]) -> usize {
+    sizes.iter().product()
+}
+
+impl Fast {
+    /// The packed and the transposed weights.
+    fn lay_out(&self, weights: &[f32]) -> [Vec<f32>; 2] {
+        let weights = [part(AT.weights, 0, 0.0), weights.to_vec()].concat();
+        let parts = |packed, transposed| {
+            [part(AT.packed, packed, 0.0), part(AT.transposed, transposed, 0.0)]
+        };
+        let [mut packed, mut transposed] = match self {
+            Self::Conv2D(layer) => parts(layer.packed_len(), layer.transposed_len()),
+            Self::ConvPool(layer) => parts(layer.packed_len(), layer.transposed_len()),
+        };
+        match self {
+            Self::Conv2D(layer) => {
+                layer.pack(&weights, &mut packed);
+                layer.transpose(&weights, &mut transposed);
+            }
+            Self::ConvPool(layer) => {
+                layer.pack(&weights, &mut packed);
+                layer.transpose(&weights, &mut transposed);
+            }
+        }
+        unguarded(AT.packed, &packed);
+        unguarded(AT.transposed, &transposed);
+        [packed, transposed]
+    }
+
+    /// One image's output, and what the way back needs: the output again, or the route.
+    fn forward(&self, packed: &[f32], x: &[f32], outputs: usize) -> [Vec<f32>; 2] {
+        let mut y = vec![f32::NAN; outputs];
+        match self {
+            Self::Conv2D(layer) => {
+                layer.forward(packed, x, &mut y, &mut vec![f32::NAN; layer.forward_scratch()]);
+                [y.clone(), y]
+            }
+            Self::ConvPool(layer) => {
+                let (mut route, mut predicted) = (y.clone(), y.clone());
+                let scratch = || vec![f32::NAN; layer.forward_scratch()];
+                layer.forward(packed, x, &mut y, Some(&mut route), &mut scratch());
+                layer.forward(packed, x, &mut predicted, None, &mut scratch());
+                assert_eq!(y, predicted, "with and without a route");
+                [y, route]
+            }
+        }
+    }
+
+    fn backward(
+        &self,
+        transposed: &[f32],
+        x: &[f32],
+        kept: &[f32],
+        dy: &[f32],
+        dx: Option<&mut [f32]>,
+        gradients: &mut [f32],
+    ) {
+        let scratch = |len| vec![f32::NAN; len];
+        match self {
+            Self::Conv2D(layer) => {
+                let mut scratch = scratch(layer.backward_scratch());
+                layer.backward(transposed, x, kept, dy, dx, gradients, &mut scratch);
+            }
+            Self::ConvPool(layer) => {
+                let mut scratch = scratch(layer.backward_scratch());
+                layer.backward(transposed, x, kept, dy, dx, gradients, &mut scratch);
+            }
+        }
+    }
+
+    fn gradients_len(&self) -> usize {
+        match self {
+            Self::Conv2D(layer) => layer.gradients_len(),
+            Self::ConvPool(layer) => layer.gradients_len(),
+        }
+    }
+
+    fn weight_gradients(&self, shards: &[Vec<f32>]) -> Vec<f32> {
+        let shards = shards.iter().map(Vec::as_slice);
+        let gradients = |len| part(AT.weights, len, f32::NAN);
+        let gradients = match self {
+            Self::Conv2D(layer) => {
+                let mut gradients = gradients(layer.weights_len());
+                layer.weight_gradients(shards, &mut gradients);
+                gradients
+            }
+            Self::ConvPool(layer) => {
+                let mut gradients = gradients(layer.weights_len());
+                layer.weight_gradients(shards, &mut gradients);
+                gradients
+            }
+        };
+        unguarded(AT.weights, &gradients)
+    }
+}
+
+/// What the layer itself makes.
+pub(super) fn run(entry: &Entry, numbers: Numbers, images: usize) -> Made<f32> {
+    let (x, dy, weights) = draw(entry, numbers, images);
+    let fast = &entry.fast;
+    let [packed, transposed] = fast.lay_out(&weights);
+    let mut made = Made::default();
+    let mut shards = Vec::new();
+    for (x, dy) in x.chunks(SHARD).zip(dy.chunks(SHARD)) {
+        let mut gradients = part(AT.gradients, fast.gradients_len(), 0.0);
+        let mut again = gradients.clone();
+        for (x, dy) in x.iter().zip(dy) {
+            let [y, kept] = fast.forward(&packed, x, dy.len());
+            let mut dx = vec![f32::NAN; x.len()];
+            fast.backward(&transposed, x, &kept, dy, Some(&mut dx), &mut gradients);
+            fast.backward(&[], x, &kept, dy, None, &mut again);
+            made.output.extend(y);
+            made.input_gradient.extend(dx);
+        }
+        assert_eq!(gradients, again, "with and without an input gradient");
+        unguarded(AT.gradients, &gradients);
+        shards.push(gradients);
+    }
+    made.weight_gradient = fast.weight_gradients(&shards);
+    made
+}
+
+/// What the definition makes.
+fn run_slow(entry: &Entry, numbers: Numbers, images: usize) -> Made<f64> {
+    let (x, dy, weights) = draw(entry, numbers, images);
+    let (slow, pool, weights) = (&entry.slow, entry.slow_pool(), widen(&weights));
+    let (kernel, bias) = weights.split_at(slow.kernel_len());
+    let none = vec![0.0; slow.filters];
+    let bias = if entry.bias { bias } else { &none };
+    let mut made = Made { weight_gradient: vec![0.0; weights.len()], ..Made::default() };
+    for (x, dy) in x.iter().zip(&dy) {
+        let (x, dy) = (widen(x), widen(dy));
+        let mut z = slow.forward(&x, kernel, bias);
+        if entry.relu {
+            z = z.into_iter().map(|z| z.max(0.0)).collect();
+        }
+        let mut dz = pool.backward(&z, &dy);
+        if entry.relu {
+            dz.iter_mut().zip(&z).for_each(|(dz, &z)| *dz = if z > 0.0 { *dz } else { 0.0 });
+        }
+        made.output.extend(pool.forward(&z));
+        made.input_gradient.extend(slow.grad_input(kernel, &dz));
+        let gradients = slow.grad_kernel(&x, &dz).into_iter().chain(slow.grad_bias(&dz));
+        made.weight_gradient.iter_mut().zip(gradients).for_each(|(sum, gradient)| *sum += gradient);
+    }
+    made
+}
+
+#[track_caller]
+fn assert_exact(table: &[Entry]) {
+    for entry in table {
+        let made = run(entry, Numbers::Exact, IMAGES).widen();
+        assert!(made == run_slow(entry, Numbers::Exact, IMAGES), "{entry:?}");
+    }
+}
+
+#[test]
+fn convolutions_are_exact() {
+    let table = convolutions();
+    assert_eq!(table.len(), 150, "of 170, those whose kernel fits the input");
+    assert_exact(&table);
+}
+
+#[test]
+fn pooled_convolutions_are_exact() {
+    let table = pooled_convolutions();
+    assert_eq!(table.len(), 100, "of 150, those whose window fits the output too");
+    assert_exact(&table);
+}
+
+/// Windows that overlap, leave gaps, or lie partly on padding.
+pub(super) fn poolings() -> Vec<MaxPooling2D> {
+    let mut table = Vec::new();
+    let windows = [
+        ([2, 2], [2, 2], [0; 4]),
+        ([3, 3], [2, 2], [0, 1, 0, 1]),
+        ([3, 2], [1, 2], [1, 1, 0, 1]),
+        ([2, 2], [3, 3], [0; 4]),
+    ];
+    for (i, channels) in CHANNELS.into_iter().enumerate() {
+        for (w, (pool, strides, padding)) in windows.into_iter().enumerate() {
+            let input = [3 + (i + w) % 5, WIDTHS[1 + (i + w) % 6], channels];
+            table.push(MaxPooling2D::new(input, pool, strides, padding));
+        }
+    }
+    table
+}
+
+pub(super) fn run_pooling(layer: &MaxPooling2D, numbers: Numbers) -> Made<f32> {
+    let x = numbers.draw(product(layer.input), 0);
+    let dy = numbers.draw(product(layer.output), 1);
+    let (mut y, mut route) = (vec![f32::NAN; dy.len()], vec![f32::NAN; dy.len()]);
+    let mut dx = vec![f32::NAN; x.len()];
+    layer.forward(&x, &mut y, Some(&mut route));
+    layer.backward(&route, &dy, &mut dx);
+    Made { output: y, input_gradient: dx, weight_gradient: Vec::new() }
+}
+
+#[test]
+fn poolings_are_exact() {
+    for layer in poolings() {
+        let MaxPooling2D { input, pool, strides, padding, output } = layer;
+        let slow = reference::MaxPooling2D { input, pool, strides, padding };
+        let x = widen(&Numbers::Exact.draw(product(input), 0));
+        let dy = widen(&Numbers::Exact.draw(product(output), 1));
+        let made = run_pooling(&layer, Numbers::Exact).widen();
+        assert_eq!(made.output, slow.forward(&x), "{layer:?}");
+        assert_eq!(made.input_gradient, slow.backward(&x, &dy), "{layer:?}");
+    }
+}

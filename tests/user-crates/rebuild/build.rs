@@ -1,0 +1,5 @@
+//! Compiles a network whose file has a blank in its path.
+
+fn main() {
+    cnn_dsl::build::compile("my models/net v1.cnn");
+}
