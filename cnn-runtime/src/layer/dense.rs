@@ -118,6 +118,10 @@ impl Dense {
 
     /// Over the whole batch: `x` and `dy` are the inputs and what `backward` left of the outputs'
     /// gradients.
+    ///
+    /// # Panics
+    /// If fewer than 15 floats, of any value, lie behind the last row of `dy`: it is read in whole
+    /// panels.
     pub fn weight_gradients(&self, x: Rows<'_>, dy: Rows<'_>, gradients: &mut [f32]) {
         let (x, dy) = (self.blocks(x, self.inputs), self.blocks(dy, self.units));
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];

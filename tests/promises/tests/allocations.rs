@@ -69,7 +69,9 @@ fn predictions_and_training_steps_do_not_allocate() {
 
     // Alive until the end, since threads that start or end allocate.
     let pools = [1, 2].map(|threads| pool(threads, 2 << 20));
-    pools.iter().for_each(|pool| drop(pool.broadcast(|_| ())));
+    for pool in &pools {
+        pool.broadcast(|_| ());
+    }
 
     let digits = DIGITS.train.examples();
     let digit = vec![0.5; 28 * 28];

@@ -109,7 +109,7 @@ fn a_checkpoint_of_another_architecture_is_refused_with_the_reason() {
     assert!(said.contains("`Tanh`") && said.contains("such as in an activation"), "{said}");
 }
 
-/// Trains from the end of epoch `from` to the end of epoch `to`. With rho = 0 RMSprop remembers
+/// Trains from the end of epoch `from` to the end of epoch `to`. With `rho` = 0 `RMSprop` remembers
 /// nothing between steps, so that a resumed run can be equal to one that never stopped.
 fn epochs<N: Network>(model: &mut Model<N>, from: usize, to: usize) -> History {
     let forgetful = OptimizerKind::RMSprop { learning_rate: 1e-3, rho: 0.0, epsilon: 1e-7 };

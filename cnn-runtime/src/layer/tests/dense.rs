@@ -7,8 +7,8 @@ use crate::reference::{self, widen};
 
 /// Images in a shard.
 const SHARD: usize = 8;
-/// What a vector may read behind a shard's last row.
-const SLACK: usize = 16;
+/// What is read behind the last row.
+const SLACK: usize = 15;
 
 /// A layer and its batch.
 #[derive(Clone, Copy, Debug)]
