@@ -17,7 +17,7 @@ use crate::names::{self, AutoNames};
 ///
 /// # Errors
 ///
-/// The mistakes, in the order of the text, up to [`MAX_ERRORS`].
+/// The mistakes, in the order of the text, at most 100 of them.
 pub fn lower(models: &[ast::Model]) -> Result<Vec<Model>, Vec<Diagnostic>> {
     let mut errors = Vec::new();
     let mut seen: HashMap<&str, &Ident> = HashMap::new();
