@@ -101,8 +101,11 @@ pub struct Layer {
     pub docs: Vec<String>,
     /// What it computes, arguments resolved.
     pub kind: Kind,
-    /// Shape of its input.
-    pub input: Shape,
+    /// Where its inputs come from: 0 is the model's input, `i` the output of layer `i - 1`. One,
+    /// but for layers that merge.
+    pub sources: Vec<usize>,
+    /// Shapes of its inputs.
+    pub inputs: Vec<Shape>,
     /// Shape of its output.
     pub output: Shape,
     /// Its weights in Keras's order (kernel, then bias).
@@ -112,6 +115,12 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// Shape of its input, the first where it merges several.
+    #[must_use]
+    pub fn input(&self) -> &Shape {
+        &self.inputs[0]
+    }
+
     /// How many numbers its weights hold.
     #[must_use]
     pub fn params(&self) -> u64 {

@@ -63,6 +63,7 @@ pub struct Trainer<'m, N: Network> {
     settings: Settings,
     transposed: Storage<N::Transposed>,
     gradients: Storage<N::Weights>,
+    batch: Storage<N::Batch>,
     optimizer: Optimizer,
     /// For each shard an arena and, behind it, its tape.
     shards: Buffer,
@@ -88,6 +89,7 @@ impl<'m, N: Network> Trainer<'m, N> {
             settings,
             transposed,
             gradients: Storage::zeroed(),
+            batch: Storage::zeroed(),
             optimizer: Optimizer::new(settings.optimizer, N::Weights::LEN),
             shards: Buffer::zeroed(shards * Self::STRIDE),
             totals: vec![Totals::default(); shards],
@@ -139,10 +141,21 @@ impl<'m, N: Network> Trainer<'m, N> {
     pub fn step(&mut self, examples: &Examples<'_>, indices: &[usize]) -> Totals {
         let totals = self.differentiate(examples, indices);
         let (optimizer, gradients) = (&mut self.optimizer, &self.gradients);
-        self.model.update(|weights| optimizer.step(weights, gradients.floats()));
+        let batch = &self.batch;
+        self.model.update_stored(|weights| {
+            optimizer.step(weights.floats_mut(), gradients.floats());
+            N::update_statistics(batch, weights);
+        });
         N::transpose(self.model.stored_weights(), &mut self.transposed);
         self.steps += 1;
         totals
+    }
+
+    /// Moves the moving statistics (of `BatchNormalization`) by those of the last batch, as a step
+    /// does.
+    pub fn update_statistics(&mut self) {
+        let batch = &self.batch;
+        self.model.update_stored(|weights| N::update_statistics(batch, weights));
     }
 
     /// A step without the step: losses and [gradients](Self::gradient) only.
@@ -220,40 +233,78 @@ impl<'m, N: Network> Trainer<'m, N> {
         load: impl Fn(usize, &mut N::Input) + Sync,
         head: impl Fn(usize, &N::Output, &mut N::Output) -> Totals + Sync,
     ) -> Totals {
+        let (seed, step, last) = (self.settings.seed, self.steps, N::STAGES - 1);
+        let pass = |first: usize| Pass::Training { seed, step, first: first as u64 };
         let (packed, transposed) = (self.model.packed(), &self.transposed);
-        let (seed, step, shards) = (self.settings.seed, self.steps, count.div_ceil(N::SHARD));
-        self.shards
-            .par_chunks_mut(Self::STRIDE)
-            .zip(&mut self.totals[..shards])
-            .enumerate()
-            .with_max_len(1)
-            .for_each(|(shard, (arena, totals))| {
-                let (arena, tape) = arena.split_at_mut(N::SHARD_ARENA);
-                let first = shard * N::SHARD;
-                let images = (count - first).min(N::SHARD);
-                for (i, image) in N::inputs(arena, N::SHARD)[..images].iter_mut().enumerate() {
-                    load(first + i, image);
+        for stage in 0..N::STAGES {
+            let batch = &self.batch;
+            let turn = |first: usize, images: usize, arena: &mut [f32], tape: &mut [f32]| {
+                if stage == 0 {
+                    for (i, image) in N::inputs(arena, N::SHARD)[..images].iter_mut().enumerate() {
+                        load(first + i, image);
+                    }
                 }
-                let pass = Pass::Training { seed, step, first: first as u64 };
-                N::forward(packed, pass, images, N::SHARD, arena, Some(tape));
-                *totals = Totals::default();
-                let (scores, gradients) = (N::scores(arena, N::SHARD), N::score_gradients(tape));
-                for (i, (scores, gradients)) in
-                    scores.iter().zip(gradients).take(images).enumerate()
-                {
-                    *totals += head(first + i, scores, gradients);
+                let pass = pass(first);
+                N::forward_stage(stage, packed, batch, pass, images, arena, tape);
+                let mut totals = Totals::default();
+                if stage == last {
+                    let scores = N::scores(arena, N::SHARD)[..images].iter();
+                    let gradients = N::score_gradients(tape).iter_mut();
+                    for (i, (scores, gradients)) in scores.zip(gradients).enumerate() {
+                        totals += head(first + i, scores, gradients);
+                    }
+                    N::backward(stage, transposed, batch, pass, images, arena, tape);
                 }
-                N::backward(transposed, pass, images, arena, tape);
-            });
-        let floats = &self.shards;
-        let shards_left = Shards { floats, stride: Self::STRIDE, shard: N::SHARD, count };
-        N::weight_gradients(&shards_left, &mut self.gradients);
-        let mut all = Totals::default();
-        for &totals in &self.totals[..shards] {
-            all += totals;
+                totals
+            };
+            sweep::<N>(&mut self.shards, &mut self.totals, count, turn);
+            if stage < last {
+                let shards = shards::<N>(&self.shards, count);
+                N::couple(stage, self.model.stored_weights(), &shards, &mut self.batch);
+            }
         }
+        let all = self.totals[..count.div_ceil(N::SHARD)].iter().copied();
+        let all = all.fold(Totals::default(), |mut all, totals| {
+            all += totals;
+            all
+        });
+        for stage in (0..last).rev() {
+            let left = shards::<N>(&self.shards, count);
+            N::couple_back(stage, &left, &mut self.batch, &mut self.gradients);
+            let batch = &self.batch;
+            let turn = |first: usize, images: usize, arena: &mut [f32], tape: &mut [f32]| {
+                N::backward(stage, transposed, batch, pass(first), images, arena, tape);
+                Totals::default()
+            };
+            sweep::<N>(&mut self.shards, &mut self.totals, count, turn);
+        }
+        N::weight_gradients(&shards::<N>(&self.shards, count), &mut self.gradients);
         all
     }
+}
+
+/// What the shards of a batch of `count` images hold.
+fn shards<N: Network>(floats: &[f32], count: usize) -> Shards<'_> {
+    Shards { floats, stride: Trainer::<N>::STRIDE, shard: N::SHARD, count }
+}
+
+/// Calls `turn(first image, how many, arena, tape)` for each shard of `count` images, in parallel.
+fn sweep<N: Network>(
+    floats: &mut [f32],
+    totals: &mut [Totals],
+    count: usize,
+    turn: impl Fn(usize, usize, &mut [f32], &mut [f32]) -> Totals + Sync,
+) {
+    floats
+        .par_chunks_mut(Trainer::<N>::STRIDE)
+        .zip(&mut totals[..count.div_ceil(N::SHARD)])
+        .enumerate()
+        .with_max_len(1)
+        .for_each(|(shard, (arena, totals))| {
+            let (arena, tape) = arena.split_at_mut(N::SHARD_ARENA);
+            let first = shard * N::SHARD;
+            *totals = turn(first, (count - first).min(N::SHARD), arena, tape);
+        });
 }
 
 impl<N: Network> fmt::Debug for Trainer<'_, N> {

@@ -42,7 +42,11 @@ impl<N: Network> Model<N> {
 
     /// Changes the weights. What is derived from them is renewed afterwards.
     pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
-        change(self.weights.floats_mut());
+        self.update_stored(|weights| change(weights.floats_mut()));
+    }
+
+    pub(crate) fn update_stored(&mut self, change: impl FnOnce(&mut N::Weights)) {
+        change(&mut self.weights);
         N::pack(&self.weights, &mut self.packed);
     }
 

@@ -135,6 +135,18 @@ impl<'a> Shards<'a> {
             .take(self.count.div_ceil(self.shard))
             .map(move |arena| &arena[at..at + len])
     }
+
+    /// How many images each shard has, in order.
+    pub fn sizes(&self) -> impl Iterator<Item = usize> + use<> {
+        let Self { shard, count, .. } = *self;
+        (0..count.div_ceil(shard)).map(move |index| (count - index * shard).min(shard))
+    }
+
+    /// Images in the batch.
+    #[must_use]
+    pub const fn images(&self) -> usize {
+        self.count
+    }
 }
 
 /// A compiled model: constants and functions, without storage. [`Model`](crate::Model) holds its
@@ -151,6 +163,8 @@ pub trait Network: Send + Sync + Sized + 'static {
     type Packed: Floats;
     /// `[f32; N]`: the weights laid out for the way back.
     type Transposed: Floats;
+    /// `[f32; N]`: what the images of a batch share in training, such as their statistics.
+    type Batch: Floats;
     /// `[f32; N]`: one image.
     type Input: Floats;
     /// `[f32; N]`: one image's outputs.
@@ -180,6 +194,9 @@ pub trait Network: Send + Sync + Sized + 'static {
     const SHARD_ARENA: usize;
     /// Floats of a shard's tape.
     const TAPE: usize;
+    /// How often a training step goes over all shards on the way forward, and as often back.
+    /// Between two stages something is summed over the whole batch.
+    const STAGES: usize = 1;
 
     /// Lays the weights out for [`forward`](Self::forward).
     fn pack(weights: &Self::Weights, packed: &mut Self::Packed);
@@ -204,16 +221,53 @@ pub trait Network: Send + Sync + Sized + 'static {
         tape: Option<&mut [f32]>,
     );
 
+    /// One of the [`STAGES`](Self::STAGES) of a training step's way forward.
+    fn forward_stage(
+        stage: usize,
+        packed: &Self::Packed,
+        batch: &Self::Batch,
+        pass: Pass,
+        images: usize,
+        arena: &mut [f32],
+        tape: &mut [f32],
+    ) {
+        let _ = (stage, batch);
+        Self::forward(packed, pass, images, Self::SHARD, arena, Some(tape));
+    }
+
+    /// Sums up over the batch what stage `stage` left, for the next.
+    fn couple(stage: usize, weights: &Self::Weights, shards: &Shards<'_>, batch: &mut Self::Batch) {
+        let _ = (stage, weights, shards, batch);
+    }
+
+    /// Sums up over the batch what stage `stage + 1` left on the way back, for stage `stage`, and
+    /// writes those weights' gradients that come of it.
+    fn couple_back(
+        stage: usize,
+        shards: &Shards<'_>,
+        batch: &mut Self::Batch,
+        gradients: &mut Self::Weights,
+    ) {
+        let _ = (stage, shards, batch, gradients);
+    }
+
+    /// Moves moving statistics among the weights by those of the batch.
+    fn update_statistics(batch: &Self::Batch, weights: &mut Self::Weights) {
+        let _ = (batch, weights);
+    }
+
     /// What the loss reads: the outputs, or the logits where softmax and loss are fused.
     fn scores(arena: &mut [f32], capacity: usize) -> &mut [Self::Output];
 
     /// Where the gradients of [`scores`](Self::scores) go.
     fn score_gradients(tape: &mut [f32]) -> &mut [Self::Output];
 
-    /// Runs the layers backward over what `forward` left, from the gradients in
-    /// [`score_gradients`](Self::score_gradients) on.
+    /// Runs a stage's layers backward over what `forward` left, the last stage from the gradients
+    /// in [`score_gradients`](Self::score_gradients) on.
     fn backward(
+        stage: usize,
         transposed: &Self::Transposed,
+        batch: &Self::Batch,
         pass: Pass,
         images: usize,
         arena: &mut [f32],

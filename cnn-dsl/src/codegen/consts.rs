@@ -5,7 +5,7 @@ use quote::quote;
 
 use super::{Code, doc, ident, number};
 use crate::ir::{Initializer, Layer, Loss, Model, Optimizer, Shape};
-use crate::passes::{Backward, Step};
+use crate::passes::{Backward, Scope, Step};
 use crate::summary;
 
 impl Code<'_> {
@@ -223,7 +223,7 @@ fn layer_constant(step: &Step) -> TokenStream {
 
 /// `.at(At { … })`, where anything is not at the start.
 fn place(step: &Step) -> TokenStream {
-    let [weights, packed, transposed, gradients] = step.at;
+    let [weights, packed, transposed, gradients, batch] = step.at;
     let fields = [
         ("weights", weights),
         ("packed", packed),
@@ -232,6 +232,7 @@ fn place(step: &Step) -> TokenStream {
             "gradients",
             if step.op.sizes.is_some_and(|sizes| sizes.gradients > 0) { gradients } else { 0 },
         ),
+        ("batch", if step.op.scope == Scope::Batch { batch } else { 0 }),
     ];
     let set: Vec<_> = fields.iter().filter(|(_, at)| *at > 0).collect();
     if set.is_empty() {

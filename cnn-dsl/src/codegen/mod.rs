@@ -7,9 +7,10 @@
 mod consts;
 mod passes;
 mod skeleton;
+mod stages;
 mod storage;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::quote;
@@ -48,7 +49,7 @@ fn emit_one(model: &Model, options: &Options) -> TokenStream {
         [code.layer_constants(), code.storage(), code.functions(), code.network()]
             .into_iter()
             .collect();
-    let uses = uses(&options.runtime, &body);
+    let uses = uses(&options.runtime, &body, &code.kinds());
     quote! {
         #public
 
@@ -59,14 +60,10 @@ fn emit_one(model: &Model, options: &Options) -> TokenStream {
     }
 }
 
-/// Names of the runtime that emitted code may use, by module.
+/// Names of the runtime that emitted code may use, by module, beside the layers' own.
 const NAMES: &[(&str, &[&str])] = &[
     ("__private", &["None", "Option", "Some"]),
     ("buffer", &["Carve"]),
-    (
-        "layer",
-        &["Activation", "At", "Conv2D", "ConvPool", "Dense", "Dropout", "MaxPooling2D", "Softmax"],
-    ),
     (
         "network",
         &[
@@ -84,11 +81,14 @@ const NAMES: &[(&str, &[&str])] = &[
 ];
 
 /// Imports of exactly the names that the code uses, for the sake of the user's lints.
-fn uses(runtime: &TokenStream, body: &TokenStream) -> TokenStream {
+fn uses(runtime: &TokenStream, body: &TokenStream, kinds: &[String]) -> TokenStream {
     let mut used = HashSet::new();
     collect(body.clone(), &mut used);
-    NAMES
-        .iter()
+    let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+    let (before, behind) = NAMES.split_at(NAMES.partition_point(|(module, _)| *module < "layer"));
+    let modules = before.iter().copied().chain([("layer", kinds.as_slice())]);
+    modules
+        .chain(behind.iter().copied())
         .map(|(module, names)| {
             let names: Vec<_> =
                 names.iter().filter(|name| used.contains(**name)).map(|name| ident(name)).collect();
@@ -100,6 +100,24 @@ fn uses(runtime: &TokenStream, body: &TokenStream) -> TokenStream {
             }
         })
         .collect()
+}
+
+/// The types that paths in some code start with.
+fn roots(tokens: TokenStream, into: &mut BTreeSet<String>) {
+    let mut inside_path = false;
+    for tree in tokens {
+        match &tree {
+            TokenTree::Ident(ident) if !inside_path => {
+                let name = ident.to_string();
+                if name.starts_with(|c: char| c.is_ascii_uppercase()) {
+                    into.insert(name);
+                }
+            }
+            TokenTree::Group(group) => roots(group.stream(), into),
+            TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+        inside_path = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == ':');
+    }
 }
 
 /// All identifiers in some code.
@@ -123,6 +141,16 @@ struct Code<'a> {
 }
 
 impl Code<'_> {
+    /// The runtime's types and functions for layers: those that the descriptions name.
+    fn kinds(&self) -> Vec<String> {
+        let mut kinds = BTreeSet::from(["At", "accumulate"].map(String::from));
+        for step in &self.plan.steps {
+            kinds.insert(step.op.kind.to_owned());
+            roots(step.op.descriptor.clone(), &mut kinds);
+        }
+        kinds.into_iter().collect()
+    }
+
     fn name(&self) -> Ident {
         ident(&self.model.name)
     }

@@ -4,23 +4,22 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use super::storage::start;
 use super::{Code, doc, ident, number};
-use crate::passes::{Backward, Scope, Step};
+use crate::passes::{Backward, Pull, Scope, Step};
 
 /// Steps of one scope that follow each other.
-struct Segment<'a> {
-    steps: &'a [Step],
+pub(super) struct Segment<'a> {
+    pub(super) steps: &'a [Step],
     /// For chains of one image's operations.
     number: usize,
 }
 
 impl Segment<'_> {
-    fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope {
         self.steps[0].op.scope
     }
 
-    fn function(&self, direction: &str) -> Ident {
+    pub(super) fn function(&self, direction: &str) -> Ident {
         format_ident!("segment_{}_{direction}", self.number)
     }
 
@@ -36,20 +35,20 @@ impl Segment<'_> {
         format!("{span}, one image at a time: {} → {}.", first.input, last.output)
     }
 
-    fn live(&self) -> impl DoubleEndedIterator<Item = &Step> {
+    pub(super) fn live(&self) -> impl DoubleEndedIterator<Item = &Step> {
         self.steps.iter().filter(|step| step.backward != Backward::Skipped)
     }
 }
 
 impl Code<'_> {
-    fn segments(&self) -> Vec<Segment<'_>> {
+    pub(super) fn segments(&self) -> Vec<Segment<'_>> {
         let mut number = 0;
         self.plan
             .steps
-            .chunk_by(|a, b| a.op.scope == Scope::Image && b.op.scope == Scope::Image)
+            .chunk_by(|a, b| a.segment == b.segment)
             .map(|steps| {
                 let segment = Segment { steps, number };
-                number += usize::from(segment.scope() == Scope::Image);
+                number += usize::from(segment.scope() != Scope::Shard);
                 segment
             })
             .collect()
@@ -59,18 +58,18 @@ impl Code<'_> {
         self.live().any(|step| step.op.scratch[1] > 0)
     }
 
-    fn live(&self) -> impl Iterator<Item = &Step> {
+    pub(super) fn live(&self) -> impl Iterator<Item = &Step> {
         self.plan.steps.iter().filter(|step| step.backward != Backward::Skipped)
     }
 
-    fn field(&self, index: Option<usize>) -> Ident {
+    pub(super) fn field(&self, index: Option<usize>) -> Ident {
         ident(index.map_or("missing", |index| &self.plan.tape[index].name))
     }
 
     /// The chains' functions.
     pub(super) fn functions(&self) -> TokenStream {
         let segments = self.segments();
-        let chains = segments.iter().filter(|segment| segment.scope() == Scope::Image);
+        let chains = segments.iter().filter(|segment| segment.scope() != Scope::Shard);
         chains
             .map(|segment| {
                 let (forward, backward) =
@@ -95,11 +94,13 @@ impl Code<'_> {
     }
 
     /// Parameters of a chain's forward function, and the arguments for them.
-    fn forward_parameters(&self, segment: &Segment<'_>) -> (TokenStream, TokenStream) {
+    pub(super) fn forward_parameters(&self, segment: &Segment<'_>) -> (TokenStream, TokenStream) {
         let packed_len = number(self.plan.weights[1]);
         let mut parameters = TokenStream::new();
         let mut arguments = TokenStream::new();
-        if segment.steps.iter().any(|step| step.op.sizes.is_some()) {
+        if segment.scope() == Scope::Batch {
+            parameters.extend(quote!(constants: &[f32],));
+        } else if segment.steps.iter().any(|step| step.op.sizes.is_some()) {
             parameters.extend(quote!(packed: &[f32; #packed_len],));
             arguments.extend(quote!(packed,));
         }
@@ -117,31 +118,45 @@ impl Code<'_> {
         (parameters, arguments)
     }
 
-    fn forward_call(&self, step: &Step) -> TokenStream {
+    pub(super) fn buffer(&self, index: usize) -> Ident {
+        ident(&self.plan.buffers[index].name)
+    }
+
+    /// The image's input, or the list of them.
+    fn inputs(&self, step: &Step) -> TokenStream {
+        let names = step.inputs.iter().map(|&input| self.buffer(input));
+        if step.op.needs.many { quote!(&[#(&a.#names[i]),*],) } else { quote!(#(&a.#names[i],)*) }
+    }
+
+    pub(super) fn forward_call(&self, step: &Step) -> TokenStream {
         let constant = ident(&step.constant);
-        let x = ident(&self.plan.buffers[step.input].name);
-        let y = ident(&self.plan.buffers[step.input + 1].name);
+        let y = self.buffer(step.output);
         let packed = step.op.sizes.is_some().then(|| quote!(packed,));
         if step.op.scope == Scope::Shard {
+            let x = self.buffer(step.input());
             return quote! {
                 #constant.forward(
                     #packed a.#x[..images].as_flattened(), a.#y[..images].as_flattened_mut(),
                 );
             };
         }
+        let x = self.inputs(step);
+        if step.op.scope == Scope::Batch {
+            return quote!(#constant.forward(constants, #x &mut a.#y[i]););
+        }
         let pass = step.op.needs.pass.then(|| quote!(pass, i,));
         let route = step.op.needs.route.then(|| {
             if step.backward == Backward::Skipped {
                 return quote!(None,);
             }
-            let route = self.field(self.plan.buffers[step.input + 1].route);
+            let route = self.field(self.plan.buffers[step.output].route);
             quote!(tape.as_mut().map(|tape| tape.#route[i].as_mut_slice()),)
         });
         let scratch = (step.op.scratch != [0, 0]).then(|| {
             // A layer without forward scratch still takes the parameter.
             if self.plan.scratch > 0 { quote!(a.scratch,) } else { quote!(&mut [],) }
         });
-        quote!(#constant.forward(#packed #pass &a.#x[i], &mut a.#y[i], #route #scratch);)
+        quote!(#constant.forward(#packed #pass #x &mut a.#y[i], #route #scratch);)
     }
 
     fn chain_backward(&self, segment: &Segment<'_>) -> Option<TokenStream> {
@@ -160,11 +175,15 @@ impl Code<'_> {
         })
     }
 
-    fn backward_parameters(&self, segment: &Segment<'_>) -> (TokenStream, TokenStream) {
+    pub(super) fn backward_parameters(&self, segment: &Segment<'_>) -> (TokenStream, TokenStream) {
         let transposed_len = number(self.plan.weights[2]);
         let mut parameters = TokenStream::new();
         let mut arguments = TokenStream::new();
-        if segment.live().any(|step| step.op.sizes.is_some()) {
+        if segment.scope() == Scope::Batch {
+            let batch_len = number(self.plan.batch);
+            parameters.extend(quote!(batch: &[f32; #batch_len],));
+            arguments.extend(quote!(batch,));
+        } else if segment.live().any(|step| step.op.sizes.is_some()) {
             parameters.extend(quote!(transposed: &[f32; #transposed_len],));
             arguments.extend(quote!(transposed,));
         }
@@ -194,54 +213,106 @@ impl Code<'_> {
         }
     }
 
-    fn backward_call(&self, step: &Step) -> TokenStream {
-        let constant = ident(&step.constant);
-        let (input, output) = (step.input, step.input + 1);
-        let (x, y) =
-            (ident(&self.plan.buffers[input].name), ident(&self.plan.buffers[output].name));
-        let full = step.backward == Backward::Full;
+    pub(super) fn backward_call(&self, step: &Step) -> TokenStream {
         if step.op.scope == Scope::Shard {
-            let dy = self.field(self.plan.buffers[output].gradient);
-            let dx = self.field(self.plan.buffers[input].gradient);
-            let dx =
-                if full { quote!(Some(t.#dx[..images].as_flattened_mut())) } else { quote!(None) };
-            return quote! {
-                #constant.backward(
-                    transposed, a.#y[..images].as_flattened(),
-                    t.#dy[..images].as_flattened_mut(), #dx,
-                );
-            };
+            return self.shard_backward_call(step);
         }
-        let needs = step.op.needs;
-        let transposed = step.op.sizes.is_some().then(|| quote!(transposed,));
+        if step.op.needs.many {
+            let calls = step.pulls.iter().enumerate().map(|(k, &pull)| {
+                let (which, buffer) = (number(k as u64), step.inputs[k]);
+                self.pull(pull, buffer, |dx| self.image_backward_call(step, Some(&which), dx))
+            });
+            return calls.collect();
+        }
+        let writes = step.op.sizes.is_some();
+        self.pull(step.pulls[0], step.input(), |dx| {
+            let dx = match (dx, writes) {
+                (Some(dx), true) => Some(quote!(Some(#dx))),
+                (Some(dx), false) => Some(dx),
+                (None, _) => Some(quote!(None)),
+            };
+            self.image_backward_call(step, None, dx)
+        })
+    }
+
+    /// A call that makes the gradient of `buffer`, written there or added to it.
+    fn pull(
+        &self,
+        pull: Pull,
+        buffer: usize,
+        call: impl FnOnce(Option<TokenStream>) -> TokenStream,
+    ) -> TokenStream {
+        let gradient = || self.gradient(buffer, true);
+        match pull {
+            Pull::None => call(None),
+            Pull::Write => call(Some(gradient())),
+            Pull::Add => {
+                let len = number(self.plan.buffers[buffer].shape.len());
+                let (call, sum) = (call(Some(quote!(&mut t.spare[..#len]))), gradient());
+                quote!(#call accumulate(#sum, &t.spare[..#len]);)
+            }
+        }
+    }
+
+    fn image_backward_call(
+        &self,
+        step: &Step,
+        which: Option<&proc_macro2::Literal>,
+        dx: Option<TokenStream>,
+    ) -> TokenStream {
+        let Some(dx) = dx else { return TokenStream::new() };
+        let (constant, needs) = (ident(&step.constant), step.op.needs);
+        let which = which.map(|which| quote!(#which,));
+        let weights = step.op.sizes.map(|_| match step.op.scope {
+            Scope::Batch => quote!(batch,),
+            Scope::Image | Scope::Shard => quote!(transposed,),
+        });
         let pass = needs.pass.then(|| quote!(pass, i,));
-        let x = needs.input.then(|| quote!(&a.#x[i],));
-        let y = needs.output.then(|| quote!(&a.#y[i],));
+        let x = needs.input.then(|| self.inputs(step));
+        let y = needs.output.then(|| {
+            let y = self.buffer(step.output);
+            quote!(&a.#y[i],)
+        });
         let route = needs.route.then(|| {
-            let route = self.field(self.plan.buffers[output].route);
+            let route = self.field(self.plan.buffers[step.output].route);
             quote!(&t.#route[i],)
         });
-        let dy = self.gradient(output, false);
-        let dx = match (full, step.op.sizes.is_some()) {
-            (true, true) => {
-                let dx = self.gradient(input, true);
-                quote!(Some(#dx),)
-            }
-            (true, false) => {
-                let dx = self.gradient(input, true);
-                quote!(#dx,)
-            }
-            (false, _) => quote!(None,),
-        };
-        let gradients = step.op.sizes.is_some().then(|| quote!(t.gradients,));
+        let dy = self.gradient(step.output, false);
+        let own = step.op.sizes.is_some() && step.op.scope == Scope::Image;
+        let gradients = own.then(|| quote!(t.gradients,));
         let scratch = (step.op.scratch != [0, 0]).then(|| quote!(t.scratch,));
-        quote!(#constant.backward(#transposed #pass #x #y #route #dy, #dx #gradients #scratch);)
+        quote!(#constant.backward(#which #weights #pass #x #y #route #dy, #dx, #gradients #scratch);)
+    }
+
+    fn shard_backward_call(&self, step: &Step) -> TokenStream {
+        let constant = ident(&step.constant);
+        let y = self.buffer(step.output);
+        let dy = self.field(self.plan.buffers[step.output].gradient);
+        let dx = self.field(self.plan.buffers[step.input()].gradient);
+        let len = number(self.plan.buffers[step.input()].shape.len());
+        let (dx, after) = match step.pulls[0] {
+            Pull::None => (quote!(None), None),
+            Pull::Write => (quote!(Some(t.#dx[..images].as_flattened_mut())), None),
+            Pull::Add => (
+                quote!(Some(&mut t.spare[..images * #len])),
+                Some(quote! {
+                    accumulate(t.#dx[..images].as_flattened_mut(), &t.spare[..images * #len]);
+                }),
+            ),
+        };
+        quote! {
+            #constant.backward(
+                transposed, a.#y[..images].as_flattened(), t.#dy[..images].as_flattened_mut(), #dx,
+            );
+            #after
+        }
     }
 
     /// `impl Network`.
     pub(super) fn network(&self) -> TokenStream {
         let (name, text, plan) = (self.name(), &self.model.name, self.plan);
         let [weights, packed, transposed] = plan.weights.map(number);
+        let batch = number(plan.batch);
         let last = plan.buffers.len() - 1;
         let input = number(plan.buffers[0].shape.len());
         let output = number(plan.buffers[last].shape.len());
@@ -252,13 +323,13 @@ impl Code<'_> {
             (number(plan.arena(1)), number(plan.arena(plan.shard)), number(plan.tape_len()));
         let places = self.places();
         let (pack, transpose) = (self.pack(), self.transpose());
-        let (forward, backward) = (self.forward(), self.backward());
-        let gradients = self.weight_gradients();
+        let runs = self.runs();
         quote! {
             impl Network for #name {
                 type Weights = [f32; #weights];
                 type Packed = [f32; #packed];
                 type Transposed = [f32; #transposed];
+                type Batch = [f32; #batch];
                 type Input = [f32; #input];
                 type Output = [f32; #output];
 
@@ -278,9 +349,7 @@ impl Code<'_> {
                 #pack
                 #transpose
                 #places
-                #forward
-                #backward
-                #gradients
+                #runs
             }
         }
     }
@@ -349,126 +418,10 @@ impl Code<'_> {
             fn transpose(#weights: &Self::Weights, #transposed: &mut Self::Transposed) { #(#calls)* }
         }
     }
-
-    fn forward(&self) -> TokenStream {
-        let segments = self.segments();
-        let calls = segments.iter().map(|segment| match segment.scope() {
-            Scope::Shard => segment.steps.iter().map(|step| self.forward_call(step)).collect(),
-            Scope::Image => {
-                let function = segment.function("forward");
-                let (_, arguments) = self.forward_parameters(segment);
-                quote!(#function(#arguments);)
-            }
-        });
-        let steps = &self.plan.steps;
-        let packed = if steps.iter().any(|step| step.op.sizes.is_some()) {
-            ident("packed")
-        } else {
-            ident("_packed")
-        };
-        let pass = if steps.iter().any(|step| step.op.needs.pass) {
-            ident("pass")
-        } else {
-            ident("_pass")
-        };
-        let routes = self.live().any(|step| step.op.needs.route && step.op.scope == Scope::Image);
-        let tape = if routes { ident("tape") } else { ident("_tape") };
-        let carve = routes.then(|| quote!(let mut tape = tape.map(Tape::carve);));
-        let chains = segments.iter().any(|segment| segment.scope() == Scope::Image);
-        let a = if chains { quote!(mut a) } else { quote!(a) };
-        let unused = |name: &str| {
-            if steps.is_empty() { format_ident!("_{name}") } else { ident(name) }
-        };
-        let (images, capacity, arena) = (unused("images"), unused("capacity"), unused("arena"));
-        let carve_arena =
-            (!steps.is_empty()).then(|| quote!(let #a = Activations::carve(arena, capacity);));
-        quote! {
-            fn forward(
-                #packed: &Self::Packed,
-                #pass: Pass,
-                #images: usize,
-                #capacity: usize,
-                #arena: &mut [f32],
-                #tape: Option<&mut [f32]>,
-            ) {
-                #carve_arena
-                #carve
-                #(#calls)*
-            }
-        }
-    }
-
-    fn backward(&self) -> TokenStream {
-        let segments = self.segments();
-        let calls = segments.iter().rev().filter(|segment| segment.live().next().is_some());
-        let calls: Vec<TokenStream> = calls
-            .map(|segment| match segment.scope() {
-                Scope::Shard => segment.live().map(|step| self.backward_call(step)).collect(),
-                Scope::Image => {
-                    let function = segment.function("backward");
-                    let (_, arguments) = self.backward_parameters(segment);
-                    quote!(#function(#arguments);)
-                }
-            })
-            .collect();
-        let any = |what: fn(&Step) -> bool| self.live().any(what);
-        let choose =
-            |used: bool, name: &str| if used { ident(name) } else { format_ident!("_{name}") };
-        let transposed = choose(any(|step| step.op.sizes.is_some()), "transposed");
-        let pass = choose(any(|step| step.op.needs.pass), "pass");
-        let reads = any(|step| step.op.needs.input || step.op.needs.output);
-        let (images, arena, tape) = (
-            choose(!calls.is_empty(), "images"),
-            choose(reads, "arena"),
-            choose(!calls.is_empty(), "tape"),
-        );
-        let shard = number(self.plan.shard);
-        let carve_arena = reads.then(|| quote!(let a = Activations::carve(arena, #shard);));
-        let chains = self.live().any(|step| step.op.scope == Scope::Image);
-        let t = if chains { quote!(mut t) } else { quote!(t) };
-        let carve_tape = (!calls.is_empty()).then(|| quote!(let #t = Tape::carve(tape);));
-        let own = self.live().any(|step| step.op.sizes.is_some_and(|sizes| sizes.gradients > 0));
-        let clear = own.then(|| quote!(t.gradients.fill(0.0);));
-        quote! {
-            fn backward(
-                #transposed: &Self::Transposed,
-                #pass: Pass,
-                #images: usize,
-                #arena: &mut [f32],
-                #tape: &mut [f32],
-            ) {
-                #carve_arena
-                #carve_tape
-                #clear
-                #(#calls)*
-            }
-        }
-    }
-
-    fn weight_gradients(&self) -> TokenStream {
-        let plan = self.plan;
-        let calls: Vec<_> = self.gathered().map(|step| {
-            let constant = ident(&step.constant);
-            if step.op.sizes.is_some_and(|sizes| sizes.gradients > 0) {
-                return quote!(#constant.weight_gradients(shards.parts(Tape::GRADIENTS), gradients););
-            }
-            let x = start(&plan.buffers[step.input].name);
-            let dy = start(&self.field(plan.buffers[step.input + 1].gradient).to_string());
-            quote! {
-                #constant.weight_gradients(
-                    shards.rows(Activations::#x), shards.rows(Tape::#dy), gradients,
-                );
-            }
-        }).collect();
-        let (shards, gradients) = (named("shards", &calls), named("gradients", &calls));
-        quote! {
-            fn weight_gradients(#shards: &Shards<'_>, #gradients: &mut Self::Weights) { #(#calls)* }
-        }
-    }
 }
 
 /// A parameter's name, marked as unused where there are no calls.
-fn named(name: &str, calls: &[TokenStream]) -> Ident {
+pub(super) fn named(name: &str, calls: &[TokenStream]) -> Ident {
     if calls.is_empty() { format_ident!("_{name}") } else { ident(name) }
 }
 

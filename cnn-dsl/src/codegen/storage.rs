@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
 use super::{Code, doc, ident, number};
-use crate::passes::{Backward, Step};
+use crate::passes::{Backward, Scope, Step};
 
 impl Code<'_> {
     /// `Activations` and `Tape`.
@@ -31,7 +31,7 @@ impl Code<'_> {
             cuts.push(quote!(scratch: arena.array()));
         }
         let starts = self.gathered().filter_map(|step| {
-            let buffer = step.op.sizes.filter(|sizes| sizes.gradients == 0).map(|_| step.input)?;
+            let buffer = (step.op.scope == Scope::Shard).then(|| step.input())?;
             let name = start(&self.plan.buffers[buffer].name);
             let at = number(self.plan.buffer_at(buffer));
             Some(quote!(const #name: usize = #at;))
@@ -93,7 +93,7 @@ impl Code<'_> {
 
     /// Steps whose weights' gradients are made from what all shards hold.
     pub(super) fn gathered(&self) -> impl Iterator<Item = &Step> {
-        let live = |step: &&Step| step.backward != Backward::Skipped && step.op.sizes.is_some();
+        let live = |step: &&Step| step.backward != Backward::Skipped && step.op.trains;
         self.plan.steps.iter().filter(live)
     }
 
@@ -101,10 +101,12 @@ impl Code<'_> {
         let plan = self.plan;
         let mut rows = TokenStream::new();
         let mut own = TokenStream::new();
+        let mut sums = TokenStream::new();
         for step in self.gathered() {
-            let field = plan.buffers[step.input + 1].gradient;
-            match (step.op.sizes, field) {
-                (Some(sizes), Some(field)) if sizes.gradients == 0 => {
+            let field = plan.buffers[step.output].gradient;
+            match (step.op.scope, field) {
+                (Scope::Batch, _) => {}
+                (Scope::Shard, Some(field)) => {
                     let (name, at) = (start(&plan.tape[field].name), number(plan.field_at(field)));
                     rows.extend(quote!(const #name: usize = #at;));
                 }
@@ -115,12 +117,20 @@ impl Code<'_> {
                 }
             }
         }
+        for step in &plan.steps {
+            if let Some(field) = step.sums.filter(|_| step.op.scope == Scope::Batch) {
+                let (name, len) = (start(&plan.tape[field].name), number(plan.tape[field].len));
+                let at = number(plan.field_at(field));
+                sums.extend(quote!(const #name: [usize; 2] = [#at, #len];));
+            }
+        }
+        let sums = commented(&sums, "Start and length of what a shard sums up for the batch.");
         let rows = commented(
             &rows,
             "Where the gradients of the batch's matrix products start in a shard.",
         );
         let own = commented(&own, "Start and length of a shard's own gradients.");
-        quote!(#rows #own)
+        quote!(#rows #own #sums)
     }
 }
 

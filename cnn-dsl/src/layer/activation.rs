@@ -1,9 +1,10 @@
 //! Activation functions: `Activation`, `ReLU`, `Softmax`, and the argument `activation` of others.
 
 use crate::bind::{Args, Interval, Signature, optional, required};
-use crate::ir::Shape;
+use crate::ir::{Layer, Shape};
+use crate::passes::{Op, softmax};
 
-use super::{Built, Definition, Kind};
+use super::{Build, Built, Compute, Definition, Kind};
 
 /// An activation function by its Keras name, with Keras's constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,11 +109,29 @@ pub struct Softmax {
     pub axis: usize,
 }
 
+impl Compute for Softmax {
+    fn class(&self) -> &'static str {
+        SOFTMAX.signature.name
+    }
+
+    fn arguments(&self) -> String {
+        self.axis.to_string()
+    }
+
+    fn ops(&self, layer: &Layer, _index: u64) -> Vec<Op> {
+        vec![softmax(layer, self.axis)]
+    }
+
+    fn activation(&self) -> Option<Activation> {
+        Some(Activation::Softmax)
+    }
+}
+
 /// The entry of `Activation` in [`super::ALL`].
 pub const DEFINITION: Definition = Definition {
     signature: Signature { name: "Activation", params: &[required("activation")] },
     aliases: &[],
-    build: build_activation,
+    build: Build::One(build_activation),
 };
 
 /// The entry of `ReLU` in [`super::ALL`].
@@ -122,14 +141,14 @@ pub const RELU: Definition = Definition {
         params: &[optional("max_value"), optional("negative_slope"), optional("threshold")],
     },
     aliases: &[],
-    build: build_relu,
+    build: Build::One(build_relu),
 };
 
 /// The entry of `Softmax` in [`super::ALL`].
 pub const SOFTMAX: Definition = Definition {
     signature: Signature { name: "Softmax", params: &[optional("axis")] },
     aliases: &[],
-    build: build_softmax,
+    build: Build::One(build_softmax),
 };
 
 /// The argument `activation`, linear unless given.
@@ -166,7 +185,7 @@ fn build_softmax(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
         Err(_) => usize::try_from(axis.unsigned_abs()).ok().and_then(|back| rank.checked_sub(back)),
     };
     if let Some(axis) = resolved.filter(|axis| *axis < rank) {
-        return Some(Built::same_shape(Kind::Softmax(Softmax { axis }), input));
+        return Some(Built::same_shape(Kind::plain(Softmax { axis }), input));
     }
     let at = args.span("axis");
     let message = format!(

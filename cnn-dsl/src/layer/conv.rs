@@ -5,7 +5,7 @@ use crate::ir::{Initializer, Shape, Weight};
 
 use super::activation::{self, Activation};
 use super::window::{PADDINGS, Padding, Window};
-use super::{Built, Definition, Kind, image, macs, values};
+use super::{Build, Built, Definition, Kind, image, macs, values};
 
 /// Arguments of `Conv2D`, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +50,7 @@ pub const DEFINITION: Definition = Definition {
         ],
     },
     aliases: &["Convolution2D"],
-    build,
+    build: Build::One(build),
 };
 
 fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {

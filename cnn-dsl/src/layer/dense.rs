@@ -4,7 +4,7 @@ use crate::bind::{Args, Signature, optional, required, unsupported};
 use crate::ir::{Initializer, Shape, Weight};
 
 use super::activation::{self, Activation};
-use super::{Built, Definition, Kind, macs, values};
+use super::{Build, Built, Definition, Kind, macs, values};
 
 /// Arguments of `Dense`, resolved. Works on the last axis, as in Keras.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +36,7 @@ pub const DEFINITION: Definition = Definition {
         ],
     },
     aliases: &[],
-    build,
+    build: Build::One(build),
 };
 
 fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {

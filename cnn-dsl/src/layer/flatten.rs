@@ -1,9 +1,28 @@
 //! `Flatten`
 
 use crate::bind::{Args, Signature, unsupported};
-use crate::ir::Shape;
+use crate::ir::{Layer, Shape};
+use crate::passes::Op;
 
-use super::{Built, Definition, Kind};
+use super::{Build, Built, Compute, Definition, Kind};
+
+/// One row out of all values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flatten;
+
+impl Compute for Flatten {
+    fn class(&self) -> &'static str {
+        DEFINITION.signature.name
+    }
+
+    fn arguments(&self) -> String {
+        String::new()
+    }
+
+    fn ops(&self, _layer: &Layer, _index: u64) -> Vec<Op> {
+        Vec::new()
+    }
+}
 
 /// The layer's entry in [`super::ALL`].
 pub const DEFINITION: Definition = Definition {
@@ -12,10 +31,9 @@ pub const DEFINITION: Definition = Definition {
         params: &[unsupported("data_format", "channels_last")],
     },
     aliases: &[],
-    build,
+    build: Build::One(build),
 };
 
 fn build(_args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
-    let output = Shape(vec![input?.len()]);
-    Some(Built { kind: Kind::Flatten, output, weights: Vec::new(), macs: 0 })
+    Some(Built::weightless(Kind::plain(Flatten), Shape(vec![input?.len()])))
 }

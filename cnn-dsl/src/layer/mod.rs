@@ -8,58 +8,98 @@ pub mod flatten;
 pub mod pool;
 pub mod window;
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::ast::Span;
 use crate::bind::{Args, Signature};
 use crate::count::{self, MAX_VALUES};
-use crate::ir::{Shape, Weight};
+use crate::ir::{Layer, Shape, Weight};
+use crate::passes::Op;
 
-/// What a layer computes. Matched exhaustively everywhere, so that rustc lists what a new kind
-/// still lacks.
+/// What a layer computes: the kinds that fusion looks into, and all others.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// `Conv2D`
     Conv2D(conv::Conv2D),
     /// `MaxPooling2D`
     MaxPooling2D(pool::MaxPooling2D),
-    /// `Flatten`
-    Flatten,
     /// `Dense`
     Dense(dense::Dense),
-    /// `Dropout`
-    Dropout(dropout::Dropout),
     /// `Activation(relu)`
     Activation(activation::Activation),
     /// `ReLU(max_value, negative_slope, threshold)`
     ReLU(activation::ReLU),
-    /// `Softmax(axis)`
-    Softmax(activation::Softmax),
+    /// Any other.
+    Plain(Plain),
+}
+
+/// A kind of layer that no fusion needs to know: all that the compiler asks of it.
+pub trait Compute: fmt::Debug + Send + Sync {
+    /// Keras's class name.
+    fn class(&self) -> &'static str;
+
+    /// What of its arguments its shapes do not say. Layers of one class are equal if these and
+    /// their shapes are, and only then can they share a checkpoint.
+    fn arguments(&self) -> String;
+
+    /// The runtime's operations that compute it, each taking the output of the one before; none
+    /// if it moves nothing. `index` tells apart the layers of a model that draw random numbers.
+    fn ops(&self, layer: &Layer, index: u64) -> Vec<Op>;
+
+    /// The function applied last, if it has one.
+    fn activation(&self) -> Option<activation::Activation> {
+        None
+    }
+}
+
+/// A [`Compute`], comparable and shared.
+#[derive(Clone, Debug)]
+pub struct Plain(Arc<dyn Compute>);
+
+impl std::ops::Deref for Plain {
+    type Target = dyn Compute;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl PartialEq for Plain {
+    fn eq(&self, other: &Self) -> bool {
+        self.class() == other.class() && self.arguments() == other.arguments()
+    }
 }
 
 impl Kind {
+    /// A kind that fusion need not know.
+    #[must_use]
+    pub fn plain(kind: impl Compute + 'static) -> Self {
+        Self::Plain(Plain(Arc::new(kind)))
+    }
+
     /// Keras's class name, e.g. `MaxPooling2D`.
     #[must_use]
-    pub const fn class(&self) -> &'static str {
+    pub fn class(&self) -> &'static str {
         match self {
             Self::Conv2D(_) => conv::DEFINITION.signature.name,
             Self::MaxPooling2D(_) => pool::DEFINITION.signature.name,
-            Self::Flatten => flatten::DEFINITION.signature.name,
             Self::Dense(_) => dense::DEFINITION.signature.name,
-            Self::Dropout(_) => dropout::DEFINITION.signature.name,
             Self::Activation(_) => activation::DEFINITION.signature.name,
             Self::ReLU(_) => activation::RELU.signature.name,
-            Self::Softmax(_) => activation::SOFTMAX.signature.name,
+            Self::Plain(plain) => plain.class(),
         }
     }
 
     /// The function applied last, `None` for layers that have none.
     #[must_use]
-    pub const fn activation(&self) -> Option<activation::Activation> {
+    pub fn activation(&self) -> Option<activation::Activation> {
         match self {
             Self::Conv2D(conv) => Some(conv.activation),
             Self::Dense(dense) => Some(dense.activation),
             Self::Activation(activation) => Some(*activation),
-            Self::Softmax(_) => Some(activation::Activation::Softmax),
-            Self::MaxPooling2D(_) | Self::Flatten | Self::Dropout(_) | Self::ReLU(_) => None,
+            Self::Plain(plain) => plain.activation(),
+            Self::MaxPooling2D(_) | Self::ReLU(_) => None,
         }
     }
 }
@@ -152,9 +192,29 @@ pub struct Definition {
     pub signature: Signature,
     /// Keras's other names for it.
     pub aliases: &'static [&'static str],
-    /// Checks the arguments and, where the shape of the input is known, derives the rest.
-    /// `None` if that shape is unknown or a mistake was recorded.
-    pub build: fn(&mut Args<'_>, Option<&Shape>) -> Option<Built>,
+    /// Checks the arguments and, where the shapes of the inputs are known, derives the rest.
+    pub build: Build,
+}
+
+/// How a layer is checked. `None` comes of a shape that is unknown, or of a mistake, which is then
+/// recorded.
+#[derive(Clone, Copy, Debug)]
+pub enum Build {
+    /// A layer of one input.
+    One(fn(&mut Args<'_>, Option<&Shape>) -> Option<Built>),
+    /// A layer that merges at least two.
+    Many(fn(&mut Args<'_>, Option<&[Operand]>) -> Option<Built>),
+}
+
+/// One input of a layer that merges.
+#[derive(Clone, Debug)]
+pub struct Operand {
+    /// The layer that it comes from.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// Where the text says so.
+    pub span: Span,
 }
 
 /// The definition that goes by a name.
@@ -177,10 +237,16 @@ pub struct Built {
 }
 
 impl Built {
+    /// A layer without weights and multiplications.
+    #[must_use]
+    pub fn weightless(kind: Kind, output: Shape) -> Self {
+        Self { kind, output, weights: Vec::new(), macs: 0 }
+    }
+
     /// A layer without weights and multiplications that keeps the shape.
     #[must_use]
     pub fn same_shape(kind: Kind, input: &Shape) -> Self {
-        Self { kind, output: input.clone(), weights: Vec::new(), macs: 0 }
+        Self::weightless(kind, input.clone())
     }
 }
 

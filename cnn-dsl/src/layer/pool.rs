@@ -4,7 +4,7 @@ use crate::bind::{Args, Signature, optional, unsupported};
 use crate::ir::Shape;
 
 use super::window::{PADDINGS, Padding, Window};
-use super::{Built, Definition, Kind, image};
+use super::{Build, Built, Definition, Kind, image};
 
 /// Arguments of `MaxPooling2D`, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub const DEFINITION: Definition = Definition {
         ],
     },
     aliases: &["MaxPool2D"],
-    build,
+    build: Build::One(build),
 };
 
 fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {

@@ -232,7 +232,10 @@ impl<'a> Lowering<'a> {
         let name = self.name(item, definition);
         let class = definition.signature.name;
         let mut args = Args::bind(&definition.signature, call, format!("{class} layer `{name}`"));
-        let mut built = (definition.build)(&mut args, input);
+        let mut built = match definition.build {
+            layer::Build::One(build) => build(&mut args, input),
+            layer::Build::Many(build) => build(&mut args, None),
+        };
         if let Some(built) = &built {
             self.add_up(built, &mut args);
         }
@@ -246,7 +249,8 @@ impl<'a> Lowering<'a> {
             name,
             docs: item.docs.clone(),
             kind: built.kind,
-            input: input.clone(),
+            sources: vec![self.layers.len()],
+            inputs: vec![input.clone()],
             output: built.output,
             weights: built.weights,
             macs: built.macs,

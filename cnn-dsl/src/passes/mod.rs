@@ -11,7 +11,8 @@ use crate::ir::{Model, Shape};
 use crate::layer::Kind;
 
 pub use ops::lower;
-pub use plan::{Backward, Buffer, Field, Plan, Step, plan, plan_with};
+pub(crate) use ops::{array, elementwise, float, image_op, separate, softmax};
+pub use plan::{Backward, Buffer, Field, Plan, Pull, Step, plan, plan_with};
 
 /// Floats in a cache line: what the start of every array is rounded up to.
 pub(crate) const LINE: u64 = 16;
@@ -31,6 +32,10 @@ pub struct Op {
     pub name: String,
     /// The layers that it computes.
     pub layers: Vec<String>,
+    /// The buffers that it reads: 0 is the model's input, `i` the output of operation `i - 1`.
+    pub sources: Vec<usize>,
+    /// Whether training changes weights of its.
+    pub trains: bool,
     /// The runtime's type that describes it, e.g. `ConvPool`.
     pub kind: &'static str,
     /// A constant expression of that type.
@@ -56,10 +61,13 @@ pub enum Scope {
     Image,
     /// All images of a shard: a matrix product that shares its weights between them.
     Shard,
+    /// One image, but in training only after something was summed over the whole batch, on the way
+    /// forward and on the way back.
+    Batch,
 }
 
 /// Floats of an operation's weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
     /// Kernel and bias.
     pub weights: u64,
@@ -69,6 +77,10 @@ pub struct Sizes {
     pub transposed: u64,
     /// Gradients that each shard collects for itself; 0 if they are made from the whole batch.
     pub gradients: u64,
+    /// What the batch's images share; only of [`Scope::Batch`].
+    pub batch: u64,
+    /// What each shard sums up for it.
+    pub sums: u64,
 }
 
 /// What an operation's calls take beside input and output.
@@ -83,6 +95,9 @@ pub struct Needs {
     pub route: bool,
     /// Both take the pass and the image's number.
     pub pass: bool,
+    /// It merges several inputs: `forward` takes a list of them, `backward` the number of the one
+    /// whose gradient is wanted, and, if it needs the input, the list.
+    pub many: bool,
 }
 
 /// A number that is equal for models that can share a checkpoint: layers, arguments, names and
@@ -90,10 +105,15 @@ pub struct Needs {
 #[must_use]
 pub fn architecture_hash(model: &Model) -> u64 {
     let mut text = format!("cnn 1; input {}", model.input);
-    for layer in &model.layers {
+    for (index, layer) in model.layers.iter().enumerate() {
         let arguments = arguments(&layer.kind);
         let class = layer.kind.class();
-        let _ = write!(text, "; {} {class}({arguments}) -> {}", layer.name, layer.output);
+        let _ = write!(text, "; {} {class}({arguments})", layer.name);
+        // A layer that takes the output of the one before says nothing of it.
+        if layer.sources != [index] {
+            let _ = write!(text, "{:?}", layer.sources);
+        }
+        let _ = write!(text, " -> {}", layer.output);
     }
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -115,13 +135,11 @@ fn arguments(kind: &Kind) -> String {
         Kind::MaxPooling2D(pool) => {
             format!("{:?} {:?} {:?}", pool.pool_size, pool.strides, pool.padding)
         }
-        Kind::Flatten => String::new(),
         Kind::Dense(dense) => format!("{} {}", dense.use_bias, dense.activation.name()),
-        Kind::Dropout(dropout) => format!("{}", dropout.rate),
         Kind::Activation(activation) => activation.name().into(),
         Kind::ReLU(relu) => {
             format!("{:?} {} {}", relu.max_value, relu.negative_slope, relu.threshold)
         }
-        Kind::Softmax(softmax) => format!("{}", softmax.axis),
+        Kind::Plain(plain) => plain.arguments(),
     }
 }

@@ -21,58 +21,98 @@ const MAX_PLACES: u64 = u32::MAX as u64;
 /// The model's operations, in order. Layers that move nothing (`Flatten`) leave none.
 #[must_use]
 pub fn lower(model: &Model) -> Vec<Op> {
-    let mut ops = Vec::new();
-    let mut layers = model.layers.iter().peekable();
-    while let Some(layer) = layers.next() {
-        match &layer.kind {
-            Kind::Conv2D(conv) => {
-                let mut fused = vec![layer];
-                let relu = take_relu(conv.activation, &mut layers, &mut fused);
-                let pool = layers.next_if(|next| pools_in_place(conv, relu, layer, next));
-                ops.push(match pool.map(|next| (next, &next.kind)) {
-                    Some((next, Kind::MaxPooling2D(pool))) => {
-                        fused.push(next);
-                        conv_pool(layer, conv, relu, pool, &fused)
-                    }
-                    _ => convolution(layer, conv, relu, &fused),
-                });
-                ops.extend(separate(conv.activation, layer));
-            }
-            Kind::Dense(dense) => {
-                let mut fused = vec![layer];
-                let relu = take_relu(dense.activation, &mut layers, &mut fused);
-                ops.push(dense_op(layer, dense, relu, &fused));
-                ops.extend(separate(dense.activation, layer));
-            }
-            Kind::MaxPooling2D(pool) => ops.push(max_pooling(layer, pool)),
-            Kind::Flatten | Kind::Activation(Activation::Linear) => {}
-            Kind::Dropout(dropout) => {
-                let (rate, index) = (float(dropout.rate), number(ops.len() as u64));
-                let mut op = image_op(layer, "Dropout", quote!(Dropout::new(#rate, #index)));
-                op.needs.pass = true;
-                ops.push(op);
-            }
-            Kind::Activation(Activation::Softmax) => {
-                ops.push(softmax(layer, layer.output.rank() - 1));
-            }
-            Kind::Softmax(args) => ops.push(softmax(layer, args.axis)),
-            Kind::Activation(activation) => ops.push(elementwise(layer, &named(*activation))),
-            Kind::ReLU(relu) => ops.push(elementwise(layer, &relu_variant(relu))),
+    let mut ops: Vec<Op> = Vec::new();
+    // The buffer that holds each source: the input, then each layer's output.
+    let mut buffers = vec![0];
+    let mut ahead = Ahead::new(model);
+    while let Some(layer) = ahead.next() {
+        let mut fused = vec![layer];
+        let chain = operations(layer, &mut ahead, &mut fused, ops.len() as u64);
+        let mut sources: Vec<usize> = layer.sources.iter().map(|&source| buffers[source]).collect();
+        for op in chain {
+            ops.push(Op { sources, ..op });
+            sources = vec![ops.len()];
         }
+        buffers.extend(fused.iter().map(|_| sources[0]));
     }
     ops
+}
+
+/// The layers that are still to come.
+struct Ahead<'a> {
+    layers: &'a [Layer],
+    next: usize,
+    /// How many layers read each source.
+    readers: Vec<usize>,
+}
+
+impl<'a> Ahead<'a> {
+    fn new(model: &'a Model) -> Self {
+        let mut readers = vec![0; model.layers.len() + 1];
+        for &source in model.layers.iter().flat_map(|layer| &layer.sources) {
+            readers[source] += 1;
+        }
+        Self { layers: &model.layers, next: 0, readers }
+    }
+
+    fn next(&mut self) -> Option<&'a Layer> {
+        let layer = self.layers.get(self.next)?;
+        self.next += 1;
+        Some(layer)
+    }
+
+    /// The next layer, if it is the only reader of the one taken last and `fits`.
+    fn next_if(&mut self, fits: impl FnOnce(&Layer) -> bool) -> Option<&'a Layer> {
+        let layer = self.layers.get(self.next)?;
+        let only = layer.sources == [self.next] && self.readers[self.next] == 1;
+        (only && fits(layer)).then(|| self.next()).flatten()
+    }
+}
+
+/// The operations of a layer, and of those behind it that it takes along.
+fn operations<'a>(
+    layer: &'a Layer,
+    ahead: &mut Ahead<'a>,
+    fused: &mut Vec<&'a Layer>,
+    index: u64,
+) -> Vec<Op> {
+    match &layer.kind {
+        Kind::Conv2D(conv) => {
+            let relu = take_relu(conv.activation, ahead, fused);
+            let pool = ahead.next_if(|next| pools_in_place(conv, relu, layer, next));
+            let op = match pool.map(|next| (next, &next.kind)) {
+                Some((next, Kind::MaxPooling2D(pool))) => {
+                    fused.push(next);
+                    conv_pool(layer, conv, relu, pool, fused)
+                }
+                _ => convolution(layer, conv, relu, fused),
+            };
+            [Some(op), separate(conv.activation, layer)].into_iter().flatten().collect()
+        }
+        Kind::Dense(dense) => {
+            let relu = take_relu(dense.activation, ahead, fused);
+            let op = dense_op(layer, dense, relu, fused);
+            [Some(op), separate(dense.activation, layer)].into_iter().flatten().collect()
+        }
+        Kind::MaxPooling2D(pool) => vec![max_pooling(layer, pool)],
+        Kind::Activation(Activation::Linear) => Vec::new(),
+        Kind::Activation(Activation::Softmax) => vec![softmax(layer, layer.output.rank() - 1)],
+        Kind::Activation(activation) => vec![elementwise(layer, &named(*activation))],
+        Kind::ReLU(relu) => vec![elementwise(layer, &relu_variant(relu))],
+        Kind::Plain(plain) => plain.ops(layer, index),
+    }
 }
 
 /// Whether a relu follows at once, as argument or as a layer, which then is taken.
 fn take_relu<'a>(
     activation: Activation,
-    layers: &mut std::iter::Peekable<std::slice::Iter<'a, Layer>>,
+    ahead: &mut Ahead<'a>,
     fused: &mut Vec<&'a Layer>,
 ) -> bool {
     match activation {
         Activation::Relu => true,
         Activation::Linear => {
-            let next = layers.next_if(|next| match &next.kind {
+            let next = ahead.next_if(|next| match &next.kind {
                 Kind::Activation(activation) => *activation == Activation::Relu,
                 Kind::ReLU(relu) => is_plain(relu),
                 _ => false,
@@ -91,9 +131,9 @@ fn is_plain(relu: &ReLU) -> bool {
 /// Whether the next layer's pooling can be done on the convolution's rows as they are made.
 fn pools_in_place(conv: &Conv2D, relu: bool, layer: &Layer, next: &Layer) -> bool {
     let Kind::MaxPooling2D(pool) = &next.kind else { return false };
-    let padded = (layer.input.0[0] + conv.padding[0] + conv.padding[1])
-        .saturating_mul(layer.input.0[1] + conv.padding[2] + conv.padding[3])
-        .saturating_mul(layer.input.last());
+    let padded = (layer.input().0[0] + conv.padding[0] + conv.padding[1])
+        .saturating_mul(layer.input().0[1] + conv.padding[2] + conv.padding[3])
+        .saturating_mul(layer.input().last());
     (relu || conv.activation == Activation::Linear)
         && conv.dilation_rate == [1, 1]
         && pool.strides == pool.pool_size
@@ -103,7 +143,7 @@ fn pools_in_place(conv: &Conv2D, relu: bool, layer: &Layer, next: &Layer) -> boo
 }
 
 /// The activation as a call of its own, if it was not fused.
-fn separate(activation: Activation, layer: &Layer) -> Option<Op> {
+pub(crate) fn separate(activation: Activation, layer: &Layer) -> Option<Op> {
     let mut op = match activation {
         Activation::Linear | Activation::Relu => return None,
         Activation::Softmax => softmax(layer, layer.output.rank() - 1),
@@ -114,13 +154,15 @@ fn separate(activation: Activation, layer: &Layer) -> Option<Op> {
     Some(op)
 }
 
-fn image_op(layer: &Layer, kind: &'static str, descriptor: TokenStream) -> Op {
+pub(crate) fn image_op(layer: &Layer, kind: &'static str, descriptor: TokenStream) -> Op {
     Op {
         name: layer.name.clone(),
         layers: vec![layer.name.clone()],
+        sources: Vec::new(),
+        trains: layer.weights.iter().any(|weight| weight.trainable),
         kind,
         descriptor,
-        input: layer.input.clone(),
+        input: layer.input().clone(),
         output: layer.output.clone(),
         scope: Scope::Image,
         sizes: None,
@@ -142,19 +184,19 @@ fn panels(inner: u64, columns: u64) -> u64 {
     columns.div_ceil(PANEL) * inner * PANEL
 }
 
-fn array(sizes: &[u64]) -> TokenStream {
+pub(crate) fn array(sizes: &[u64]) -> TokenStream {
     let sizes = sizes.iter().map(|&size| number(size));
     quote!([#(#sizes),*])
 }
 
-fn float(value: f64) -> TokenStream {
+pub(crate) fn float(value: f64) -> TokenStream {
     // Through f32, so that the digits are those of the number that is used.
     let literal = proc_macro2::Literal::f32_unsuffixed(value as f32);
     quote!(#literal)
 }
 
 fn conv_descriptor(layer: &Layer, conv: &Conv2D, relu: bool) -> TokenStream {
-    let (input, filters) = (array(&layer.input.0), number(conv.filters));
+    let (input, filters) = (array(&layer.input().0), number(conv.filters));
     let kernel = array(&conv.kernel_size);
     let mut descriptor = quote!(Conv2D::new(#input, #filters, #kernel));
     if conv.strides != [1, 1] {
@@ -189,7 +231,7 @@ struct ConvSizes {
 
 impl ConvSizes {
     fn of(layer: &Layer, conv: &Conv2D) -> Self {
-        let [rows, columns, channels] = dims(&layer.input);
+        let [rows, columns, channels] = dims(layer.input());
         let [top, bottom, left, right] = conv.padding;
         let extent = |axis: usize| (conv.kernel_size[axis] - 1) * conv.dilation_rate[axis];
         Self {
@@ -215,7 +257,7 @@ fn dims(shape: &Shape) -> [u64; 3] {
 
 fn convolution(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer]) -> Op {
     let sizes = ConvSizes::of(layer, conv);
-    let channels = layer.input.last();
+    let channels = layer.input().last();
     let places = conv.kernel_size[0] * conv.kernel_size[1];
     Op {
         layers: names(fused),
@@ -224,6 +266,7 @@ fn convolution(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer]) -> Op
             packed: sizes.packed(conv),
             transposed: panels(places * conv.filters, channels) + channels.next_multiple_of(PANEL),
             gradients: weights(layer),
+            ..Sizes::default()
         }),
         scratch: [sizes.forward_scratch(), sizes.padded + sizes.spread + PANEL],
         needs: Needs { input: true, output: true, ..Needs::default() },
@@ -242,7 +285,7 @@ fn conv_pool(
     const LANES: u64 = 8;
     let sizes = ConvSizes::of(layer, conv);
     let output = fused.last().map_or_else(|| layer.output.clone(), |last| last.output.clone());
-    let row = (conv.kernel_size[1] * layer.input.last()).next_multiple_of(LANES);
+    let row = (conv.kernel_size[1] * layer.input().last()).next_multiple_of(LANES);
     let patch = conv.kernel_size[0] * row;
     let places = output.0[0] * output.0[1];
     let (conv_descriptor, window) = (conv_descriptor(layer, conv, relu), array(&pool.pool_size));
@@ -254,6 +297,7 @@ fn conv_pool(
             packed: sizes.packed(conv),
             transposed: conv.filters * patch,
             gradients: conv.filters * (patch + 1),
+            ..Sizes::default()
         }),
         scratch: [
             sizes.forward_scratch() + pool.pool_size[0] * layer.output.0[1] * PANEL,
@@ -265,8 +309,8 @@ fn conv_pool(
 }
 
 fn dense_op(layer: &Layer, dense: &Dense, relu: bool, fused: &[&Layer]) -> Op {
-    let (inputs, units) = (layer.input.last(), dense.units);
-    let positions = layer.input.len() / inputs;
+    let (inputs, units) = (layer.input().last(), dense.units);
+    let positions = layer.input().len() / inputs;
     let mut descriptor = {
         let (inputs, units) = (number(inputs), number(units));
         quote!(Dense::new(#inputs, #units))
@@ -288,7 +332,7 @@ fn dense_op(layer: &Layer, dense: &Dense, relu: bool, fused: &[&Layer]) -> Op {
             weights: weights(layer),
             packed: panels(inputs, units) + units.next_multiple_of(PANEL),
             transposed: panels(units, inputs),
-            gradients: 0,
+            ..Sizes::default()
         }),
         needs: Needs { output: true, ..Needs::default() },
         ..image_op(layer, "Dense", descriptor)
@@ -296,7 +340,7 @@ fn dense_op(layer: &Layer, dense: &Dense, relu: bool, fused: &[&Layer]) -> Op {
 }
 
 fn max_pooling(layer: &Layer, pool: &MaxPooling2D) -> Op {
-    let (input, size) = (array(&layer.input.0), array(&pool.pool_size));
+    let (input, size) = (array(&layer.input().0), array(&pool.pool_size));
     let (strides, padding) = (array(&pool.strides), array(&pool.padding));
     let descriptor = quote!(MaxPooling2D::new(#input, #size, #strides, #padding));
     let mut op = image_op(layer, "MaxPooling2D", descriptor);
@@ -304,7 +348,7 @@ fn max_pooling(layer: &Layer, pool: &MaxPooling2D) -> Op {
     op
 }
 
-fn softmax(layer: &Layer, axis: usize) -> Op {
+pub(crate) fn softmax(layer: &Layer, axis: usize) -> Op {
     let shape = &layer.output.0;
     let outer = number(shape[..axis].iter().product());
     let (len, inner) = (number(shape[axis]), number(shape[axis + 1..].iter().product()));
@@ -313,7 +357,7 @@ fn softmax(layer: &Layer, axis: usize) -> Op {
     op
 }
 
-fn elementwise(layer: &Layer, variant: &TokenStream) -> Op {
+pub(crate) fn elementwise(layer: &Layer, variant: &TokenStream) -> Op {
     let mut op = image_op(layer, "Activation", quote!(Activation::#variant));
     op.needs = Needs { input: true, output: true, ..Needs::default() };
     op

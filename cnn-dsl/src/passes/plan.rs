@@ -28,6 +28,8 @@ pub struct Plan {
     pub scratch: u64,
     /// Floats of all weights, of the packed and of the transposed ones.
     pub weights: [u64; 3],
+    /// Floats that a batch's images share.
+    pub batch: u64,
     params: u64,
     batch_size: u64,
     slots: u64,
@@ -40,12 +42,40 @@ pub struct Step {
     pub op: Op,
     /// The name of its constant, unique.
     pub constant: String,
-    /// Index of the buffer that it reads; it writes the one of its own index + 1.
-    pub input: usize,
-    /// Starts of its weights: as they are, packed, transposed, a shard's gradients.
-    pub at: [u64; 4],
+    /// Indices of the buffers that it reads.
+    pub inputs: Vec<usize>,
+    /// Index of the buffer that it writes.
+    pub output: usize,
+    /// Starts of its weights: as they are, packed, transposed, a shard's gradients, what the batch
+    /// shares.
+    pub at: [u64; 5],
     /// How it takes part in the way back.
     pub backward: Backward,
+    /// What it does to each input's gradient on the way back.
+    pub pulls: Vec<Pull>,
+    /// The tape's field with what its shard sums up for the batch.
+    pub sums: Option<usize>,
+    /// Number of the chain that it is in: operations in a row that take one image.
+    pub segment: usize,
+}
+
+impl Step {
+    /// The first of the buffers that it reads.
+    #[must_use]
+    pub fn input(&self) -> usize {
+        self.inputs[0]
+    }
+}
+
+/// What an operation does to the gradient of one of its inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pull {
+    /// Nothing: nothing before it learns.
+    None,
+    /// Writes it, as the first on the way back.
+    Write,
+    /// Adds to what others wrote.
+    Add,
 }
 
 /// How an operation takes part in the way back.
@@ -95,7 +125,7 @@ impl Field {
 #[must_use]
 pub fn plan_with(model: &Model, input_gradient: bool) -> Plan {
     let ops = lower(model);
-    let has_convolution = ops.iter().any(|op| op.scope == Scope::Image && op.sizes.is_some());
+    let has_convolution = ops.iter().any(|op| op.scope != Scope::Shard && op.sizes.is_some());
     let mut plan = Plan {
         steps: Vec::new(),
         buffers: vec![Buffer {
@@ -110,6 +140,7 @@ pub fn plan_with(model: &Model, input_gradient: bool) -> Plan {
         tape: Vec::new(),
         scratch: ops.iter().map(|op| op.scratch[0]).max().unwrap_or(0),
         weights: [0; 3],
+        batch: 0,
         params: model.layers.iter().map(crate::ir::Layer::params).sum(),
         batch_size: model.fit.batch_size,
         slots: model.compile.as_ref().map_or(1, slots),
@@ -134,24 +165,28 @@ fn slots(compile: &Compile) -> u64 {
 
 impl Plan {
     fn place(&mut self, ops: Vec<Op>, model: &Model, input_gradient: bool) {
-        let mut taken: HashSet<String> = ["input", "scratch", "gradients"].map(String::from).into();
+        let reserved = ["input", "scratch", "gradients", "spare"];
+        let mut taken: HashSet<String> = reserved.map(String::from).into();
         let mut constants = HashSet::new();
         let last = ops.len();
-        let fused = model.compile.is_some() && ops.last().is_some_and(|op| op.kind == "Softmax");
-        self.scores = if fused { last - 1 } else { last };
-        let mut learns = input_gradient;
+        let head = ops.last().filter(|op| model.compile.is_some() && op.kind == "Softmax");
+        self.scores = head.map_or(last, |op| op.sources[0]);
+        let skipped = last - usize::from(head.is_some());
+        // Whether each buffer depends on weights that learn.
+        let mut learns = vec![input_gradient];
         let mut gradients = 0;
         for (index, op) in ops.into_iter().enumerate() {
             let constant = unique(&op.name, &mut constants).to_uppercase();
             let output = if op.layers.len() > 1 { op.layers.last() } else { None };
             let name = unique(output.unwrap_or(&op.name), &mut taken);
-            let backward = match (index >= self.scores, learns, op.sizes.is_some()) {
+            let before = op.sources.iter().any(|&source| learns[source]);
+            let backward = match (index >= skipped, before, op.trains) {
                 (true, ..) | (false, false, false) => Backward::Skipped,
                 (false, false, true) => Backward::WeightsOnly,
                 (false, true, _) => Backward::Full,
             };
-            learns |= op.sizes.is_some();
-            let at = [self.weights[0], self.weights[1], self.weights[2], gradients];
+            learns.push(before || op.trains);
+            let at = [self.weights[0], self.weights[1], self.weights[2], gradients, self.batch];
             if let Some(sizes) = op.sizes {
                 self.weights[0] += lines(sizes.weights);
                 self.weights[1] += lines(sizes.packed);
@@ -159,27 +194,70 @@ impl Plan {
                     self.weights[2] += lines(sizes.transposed);
                 }
                 gradients += lines(sizes.gradients);
+                self.batch += lines(sizes.batch);
             }
-            self.buffers.push(Buffer {
-                name: name.clone(),
-                shape: op.output.clone(),
-                gradient: None,
-                route: None,
+            let shape = op.output.clone();
+            self.buffers.push(Buffer { name, shape, gradient: None, route: None });
+            let pulls = op.sources.iter().map(|&source| {
+                let pulls = backward == Backward::Full && learns[source];
+                if pulls { Pull::Add } else { Pull::None }
             });
-            self.steps.push(Step { op, constant, input: index, at, backward });
+            self.steps.push(Step {
+                inputs: op.sources.clone(),
+                output: index + 1,
+                at,
+                backward,
+                pulls: pulls.collect(),
+                sums: None,
+                segment: 0,
+                constant,
+                op,
+            });
+        }
+        self.number_segments();
+        self.choose_first_pulls();
+    }
+
+    fn number_segments(&mut self) {
+        let mut segment = 0;
+        for index in 1..self.steps.len() {
+            let chained = |step: &Step| step.op.scope == Scope::Image;
+            if !(chained(&self.steps[index - 1]) && chained(&self.steps[index])) {
+                segment += 1;
+            }
+            self.steps[index].segment = segment;
         }
     }
 
-    /// Gradients that cross from one image's operations to a shard's, or to the loss, have a row
-    /// for each image; within a chain one row is enough.
+    /// The first on the way back to reach a gradient writes it.
+    fn choose_first_pulls(&mut self) {
+        let mut written = vec![false; self.buffers.len()];
+        for step in self.steps.iter_mut().rev() {
+            for (pull, &input) in step.pulls.iter_mut().zip(&step.inputs) {
+                if *pull == Pull::Add && !std::mem::replace(&mut written[input], true) {
+                    *pull = Pull::Write;
+                }
+            }
+        }
+    }
+
+    /// Whoever pulls at a buffer's gradient.
+    fn pullers(&self, buffer: usize) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| {
+            step.inputs.iter().zip(&step.pulls).any(|(&i, &p)| i == buffer && p != Pull::None)
+        })
+    }
+
+    /// Gradients that leave a chain have a row for each image; inside one a single row is enough.
     fn lay_tape(&mut self) {
         for index in 0..self.buffers.len() {
             let maker = index.checked_sub(1).map(|step| &self.steps[step]);
-            let user = self.steps.get(index);
-            let made_for_image = maker.is_some_and(|step| step.op.scope == Scope::Image);
-            let used_for_image = user.is_some_and(|step| step.op.scope == Scope::Image);
-            let wanted =
-                index == self.scores || user.is_some_and(|step| step.backward == Backward::Full);
+            let wanted = index == self.scores || self.pullers(index).next().is_some();
+            let inside = index != self.scores
+                && maker.is_some_and(|maker| {
+                    maker.op.scope == Scope::Image
+                        && self.pullers(index).all(|step| step.segment == maker.segment)
+                });
             let routed =
                 maker.is_some_and(|step| step.op.needs.route && step.backward != Backward::Skipped);
             let Buffer { name, shape, .. } = self.buffers[index].clone();
@@ -193,7 +271,6 @@ impl Plan {
                 });
             }
             if wanted {
-                let inside = made_for_image && used_for_image && index != self.scores;
                 self.buffers[index].gradient = Some(self.tape.len());
                 self.tape.push(Field {
                     name: if index == self.scores { "scores".into() } else { format!("d_{name}") },
@@ -202,6 +279,41 @@ impl Plan {
                     rows: !inside,
                 });
             }
+        }
+        self.lay_sums();
+        self.lay_common();
+    }
+
+    fn lay_sums(&mut self) {
+        for step in &mut self.steps {
+            let sums = step.op.sizes.map_or(0, |sizes| sizes.sums);
+            if step.op.scope == Scope::Batch && sums > 0 {
+                step.sums = Some(self.tape.len());
+                self.tape.push(Field {
+                    name: format!("{}_sums", self.buffers[step.output].name),
+                    about: "What the batch sums up, of this shard.".into(),
+                    len: sums,
+                    rows: false,
+                });
+            }
+        }
+    }
+
+    fn lay_common(&mut self) {
+        let (shard, buffers) = (self.shard, &self.buffers);
+        let spare = self.steps.iter().flat_map(|step| {
+            let rows = if step.op.scope == Scope::Shard { shard } else { 1 };
+            let pulls = step.inputs.iter().zip(&step.pulls);
+            let added = pulls.filter(|(_, pull)| **pull == Pull::Add);
+            added.map(move |(&input, _)| rows * buffers[input].shape.len())
+        });
+        if let Some(len) = spare.max() {
+            self.tape.push(Field {
+                name: "spare".into(),
+                about: "A gradient before it is added to another.".into(),
+                len,
+                rows: false,
+            });
         }
         let gradients = self.steps.iter().filter_map(|step| step.op.sizes);
         let own = gradients.map(|sizes| lines(sizes.gradients)).sum::<u64>();
@@ -279,6 +391,7 @@ impl Plan {
             .saturating_mul(2 + self.slots)
             .saturating_add(packed)
             .saturating_add(transposed)
+            .saturating_add(self.batch)
             .saturating_add(shards.saturating_mul(shard))
             .saturating_mul(F32)
     }

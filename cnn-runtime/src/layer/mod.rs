@@ -32,11 +32,18 @@ pub struct At {
     pub transposed: usize,
     /// In a shard's own gradients.
     pub gradients: usize,
+    /// In what a batch's images share.
+    pub batch: usize,
 }
 
 impl At {
     /// Everything at the start.
-    pub const START: Self = Self { weights: 0, packed: 0, transposed: 0, gradients: 0 };
+    pub const START: Self = Self { weights: 0, packed: 0, transposed: 0, gradients: 0, batch: 0 };
+}
+
+/// Adds `more` to `sum`, element by element.
+pub fn accumulate(sum: &mut [f32], more: &[f32]) {
+    crate::kernel::elementwise::add(sum, more);
 }
 
 #[cfg(test)]

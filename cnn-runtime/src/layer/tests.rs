@@ -17,7 +17,7 @@ const CHANNELS: [usize; 10] = [1, 3, 7, 8, 9, 15, 16, 17, 31, 33];
 const WIDTHS: [usize; 7] = [1, 5, 6, 7, 11, 12, 13];
 
 /// Where a layer's parts lie here: nowhere else's multiple, so that no two are mixed up.
-const AT: At = At { weights: 3, packed: 5, transposed: 7, gradients: 11 };
+const AT: At = At { weights: 3, packed: 5, transposed: 7, gradients: 11, batch: 13 };
 /// What lies before a layer's parts and must stay.
 const GUARD: f32 = 1234.5;
 

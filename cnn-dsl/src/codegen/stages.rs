@@ -1,0 +1,328 @@
+//! The trait's functions that run the segments: whole for most models, and in stages where training
+//! sums something over the whole batch in between.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+
+use super::passes::{Segment, named};
+use super::storage::start;
+use super::{Code, ident, number};
+use crate::passes::{Pull, Scope, Step};
+
+impl Code<'_> {
+    /// `forward`, `backward`, `weight_gradients`, and what stages need.
+    pub(super) fn runs(&self) -> TokenStream {
+        let segments = self.segments();
+        let (forward, gradients) = (self.forward(&segments), self.weight_gradients());
+        let stages = stages(&segments);
+        if stages.len() == 1 {
+            let backward = self.backward(&segments);
+            return quote!(#forward #backward #gradients);
+        }
+        let count = number(stages.len() as u64);
+        let (forward_stage, backward) = (self.forward_stage(&stages), self.backward_stage(&stages));
+        let couplings = self.couplings();
+        quote! {
+            const STAGES: usize = #count;
+
+            #forward #forward_stage #backward #couplings #gradients
+        }
+    }
+
+    fn forward_segment(&self, segment: &Segment<'_>, training: bool) -> TokenStream {
+        if segment.scope() == Scope::Shard {
+            return segment.steps.iter().map(|step| self.forward_call(step)).collect();
+        }
+        let constants = (segment.scope() == Scope::Batch).then(|| {
+            let constant = ident(&segment.steps[0].constant);
+            if training {
+                quote!(#constant.current(batch),)
+            } else {
+                quote!(#constant.moving(packed),)
+            }
+        });
+        let function = segment.function("forward");
+        let (_, arguments) = self.forward_parameters(segment);
+        quote!(#function(#constants #arguments);)
+    }
+
+    fn forward(&self, segments: &[Segment<'_>]) -> TokenStream {
+        let calls: Vec<_> =
+            segments.iter().map(|segment| self.forward_segment(segment, false)).collect();
+        let steps = &self.plan.steps;
+        let any = |what: fn(&Step) -> bool| steps.iter().any(what);
+        let packed = choose(any(|step| step.op.sizes.is_some()), "packed");
+        let pass = choose(any(|step| step.op.needs.pass), "pass");
+        let routes = self.live().any(|step| step.op.needs.route);
+        let tape = choose(routes, "tape");
+        let carve = routes.then(|| quote!(let mut tape = tape.map(Tape::carve);));
+        let chains = segments.iter().any(|segment| segment.scope() != Scope::Shard);
+        let a = if chains { quote!(mut a) } else { quote!(a) };
+        let [images, capacity, arena] =
+            ["images", "capacity", "arena"].map(|name| choose(!steps.is_empty(), name));
+        let carve_arena =
+            (!steps.is_empty()).then(|| quote!(let #a = Activations::carve(arena, capacity);));
+        quote! {
+            fn forward(
+                #packed: &Self::Packed,
+                #pass: Pass,
+                #images: usize,
+                #capacity: usize,
+                #arena: &mut [f32],
+                #tape: Option<&mut [f32]>,
+            ) {
+                #carve_arena
+                #carve
+                #(#calls)*
+            }
+        }
+    }
+
+    fn forward_stage(&self, stages: &[&[Segment<'_>]]) -> TokenStream {
+        let bodies = stages.iter().enumerate().map(|(stage, segments)| {
+            let calls = segments.iter().map(|segment| self.forward_segment(segment, true));
+            let measure = stages.get(stage + 1).map(|next| {
+                let step = &next[0].steps[0];
+                let (constant, x) = (ident(&step.constant), self.buffer(step.input()));
+                let sums = self.field(step.sums);
+                quote!(#constant.measure(a.#x[..images].as_flattened(), t.#sums);)
+            });
+            quote!(#(#calls)* #measure)
+        });
+        let bodies = arms(bodies.collect());
+        let steps = &self.plan.steps;
+        let weights = steps.iter().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
+        let packed = choose(weights, "packed");
+        let pass = choose(steps.iter().any(|step| step.op.needs.pass), "pass");
+        let routes = self.live().any(|step| step.op.needs.route);
+        let shard = number(self.plan.shard);
+        let tape = if routes {
+            quote! {
+                let mut t = Tape::carve(tape);
+            }
+        } else {
+            quote!(let t = Tape::carve(tape);)
+        };
+        quote! {
+            fn forward_stage(
+                stage: usize,
+                #packed: &Self::Packed,
+                batch: &Self::Batch,
+                #pass: Pass,
+                images: usize,
+                arena: &mut [f32],
+                tape: &mut [f32],
+            ) {
+                let mut a = Activations::carve(arena, #shard);
+                #tape
+                match stage { #bodies }
+            }
+        }
+    }
+
+    fn backward_segment(&self, segment: &Segment<'_>) -> TokenStream {
+        if segment.live().next().is_none() {
+            return TokenStream::new();
+        }
+        if segment.scope() == Scope::Shard {
+            return segment.live().map(|step| self.backward_call(step)).collect();
+        }
+        if segment.scope() == Scope::Batch && segment.steps[0].pulls[0] == Pull::None {
+            return TokenStream::new();
+        }
+        let function = segment.function("backward");
+        let (_, arguments) = self.backward_parameters(segment);
+        quote!(#function(#arguments);)
+    }
+
+    fn clear(&self) -> Option<TokenStream> {
+        let own = self.live().any(|step| step.op.sizes.is_some_and(|sizes| sizes.gradients > 0));
+        own.then(|| quote!(t.gradients.fill(0.0);))
+    }
+
+    fn backward(&self, segments: &[Segment<'_>]) -> TokenStream {
+        let calls = segments.iter().rev().map(|segment| self.backward_segment(segment));
+        let calls: Vec<_> = calls.filter(|call| !call.is_empty()).collect();
+        let any = |what: fn(&Step) -> bool| self.live().any(what);
+        let transposed = choose(any(|step| step.op.sizes.is_some()), "transposed");
+        let pass = choose(any(|step| step.op.needs.pass), "pass");
+        let reads = any(|step| step.op.needs.input || step.op.needs.output);
+        let [images, tape] = ["images", "tape"].map(|name| choose(!calls.is_empty(), name));
+        let arena = choose(reads, "arena");
+        let shard = number(self.plan.shard);
+        let carve_arena = reads.then(|| quote!(let a = Activations::carve(arena, #shard);));
+        let chains = any(|step| step.op.scope != Scope::Shard);
+        let t = if chains { quote!(mut t) } else { quote!(t) };
+        let carve_tape = (!calls.is_empty()).then(|| quote!(let #t = Tape::carve(tape);));
+        let clear = self.clear();
+        quote! {
+            fn backward(
+                _stage: usize,
+                #transposed: &Self::Transposed,
+                _batch: &Self::Batch,
+                #pass: Pass,
+                #images: usize,
+                #arena: &mut [f32],
+                #tape: &mut [f32],
+            ) {
+                #carve_arena
+                #carve_tape
+                #clear
+                #(#calls)*
+            }
+        }
+    }
+
+    /// Stage by stage: the step that the stage behind starts with, now that the batch has summed
+    /// up its gradients; the stage's own; and the sums for the step that it starts with.
+    fn backward_stage(&self, stages: &[&[Segment<'_>]]) -> TokenStream {
+        let bodies = stages.iter().enumerate().map(|(stage, segments)| {
+            let last = stage + 1 == stages.len();
+            let clear = last.then(|| self.clear()).flatten();
+            let behind = stages.get(stage + 1).map(|next| self.backward_segment(&next[0]));
+            let own = &segments[usize::from(stage > 0)..];
+            let calls = own.iter().rev().map(|segment| self.backward_segment(segment));
+            let measure = (stage > 0).then(|| self.measure_back(&segments[0].steps[0]));
+            quote!(#clear #behind #(#calls)* #measure)
+        });
+        let bodies = arms(bodies.collect());
+        let weights = self.live().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
+        let transposed = choose(weights, "transposed");
+        let pass = choose(self.live().any(|step| step.op.needs.pass), "pass");
+        let shard = number(self.plan.shard);
+        let chains = self.segments().iter().any(|segment| {
+            segment.scope() != Scope::Shard && !self.backward_segment(segment).is_empty()
+        });
+        let t = if chains { quote!(mut t) } else { quote!(t) };
+        quote! {
+            fn backward(
+                stage: usize,
+                #transposed: &Self::Transposed,
+                batch: &Self::Batch,
+                #pass: Pass,
+                images: usize,
+                arena: &mut [f32],
+                tape: &mut [f32],
+            ) {
+                let a = Activations::carve(arena, #shard);
+                let #t = Tape::carve(tape);
+                match stage { #bodies }
+            }
+        }
+    }
+
+    fn measure_back(&self, step: &Step) -> Option<TokenStream> {
+        let dy = self.plan.buffers[step.output].gradient?;
+        let (constant, dy, sums) =
+            (ident(&step.constant), self.field(Some(dy)), self.field(step.sums));
+        let (x, y) = (self.buffer(step.input()), self.buffer(step.output));
+        let y = step.op.needs.output.then(|| quote!(a.#y[..images].as_flattened(),));
+        Some(quote! {
+            #constant.measure_back(
+                batch, a.#x[..images].as_flattened(), #y t.#dy[..images].as_flattened(), t.#sums,
+            );
+        })
+    }
+
+    /// `couple`, `couple_back`, `update_statistics`.
+    fn couplings(&self) -> TokenStream {
+        let steps: Vec<&Step> =
+            self.plan.steps.iter().filter(|step| step.op.scope == Scope::Batch).collect();
+        let sums = |step: &Step| start(&self.field(step.sums).to_string());
+        let forward = steps.iter().map(|step| {
+            let (constant, sums) = (ident(&step.constant), sums(step));
+            quote!(#constant.couple(weights, shards, Tape::#sums, batch))
+        });
+        let backward = steps.iter().map(|step| {
+            let (constant, sums) = (ident(&step.constant), sums(step));
+            quote!(#constant.couple_back(shards, Tape::#sums, batch, gradients))
+        });
+        let updates = steps.iter().map(|step| {
+            let constant = ident(&step.constant);
+            quote!(#constant.update(batch, weights);)
+        });
+        let (forward, backward) = (arms(forward.collect()), arms(backward.collect()));
+        quote! {
+            fn couple(
+                stage: usize,
+                weights: &Self::Weights,
+                shards: &Shards<'_>,
+                batch: &mut Self::Batch,
+            ) {
+                match stage { #forward }
+            }
+
+            fn couple_back(
+                stage: usize,
+                shards: &Shards<'_>,
+                batch: &mut Self::Batch,
+                gradients: &mut Self::Weights,
+            ) {
+                match stage { #backward }
+            }
+
+            fn update_statistics(batch: &Self::Batch, weights: &mut Self::Weights) {
+                #(#updates)*
+            }
+        }
+    }
+
+    fn weight_gradients(&self) -> TokenStream {
+        let plan = self.plan;
+        let calls = self.gathered().map(|step| {
+            let constant = ident(&step.constant);
+            match step.op.scope {
+                Scope::Batch => TokenStream::new(),
+                Scope::Image => quote! {
+                    #constant.weight_gradients(shards.parts(Tape::GRADIENTS), gradients);
+                },
+                Scope::Shard => {
+                    let x = start(&plan.buffers[step.input()].name);
+                    let dy = start(&self.field(plan.buffers[step.output].gradient).to_string());
+                    quote! {
+                        #constant.weight_gradients(
+                            shards.rows(Activations::#x), shards.rows(Tape::#dy), gradients,
+                        );
+                    }
+                }
+            }
+        });
+        let calls: Vec<_> = calls.filter(|call| !call.is_empty()).collect();
+        let (shards, gradients) = (named("shards", &calls), named("gradients", &calls));
+        quote! {
+            fn weight_gradients(#shards: &Shards<'_>, #gradients: &mut Self::Weights) { #(#calls)* }
+        }
+    }
+}
+
+/// Segments by stage; every stage but the first starts with a step of the whole batch.
+fn stages<'a, 'b>(segments: &'b [Segment<'a>]) -> Vec<&'b [Segment<'a>]> {
+    let mut stages = Vec::new();
+    let mut from = 0;
+    for (index, segment) in segments.iter().enumerate() {
+        if segment.scope() == Scope::Batch {
+            stages.push(&segments[from..index]);
+            from = index;
+        }
+    }
+    stages.push(&segments[from..]);
+    stages
+}
+
+/// `0 => …, 1 => …, _ => …`
+fn arms(bodies: Vec<TokenStream>) -> TokenStream {
+    let last = bodies.len().saturating_sub(1);
+    let arms = bodies.iter().enumerate().map(|(index, body)| {
+        if index == last {
+            return quote!(_ => { #body });
+        }
+        let index = number(index as u64);
+        quote!(#index => { #body })
+    });
+    arms.collect()
+}
+
+/// A parameter's name, marked where it is not used.
+fn choose(used: bool, name: &str) -> Ident {
+    if used { ident(name) } else { format_ident!("_{name}") }
+}
