@@ -125,8 +125,8 @@ impl Code<'_> {
         let mut lines = Vec::new();
         for step in self.plan.steps.iter().filter(|step| step.op.sizes.is_some()) {
             let mut offset = step.at[0];
-            for layer in step.op.layers.iter().filter_map(|name| self.layer(name)) {
-                for weight in &layer.weights {
+            if let Some(layer) = self.layer(&step.op.layers[0]) {
+                for weight in &layer.weights[step.op.weights.clone()] {
                     let name = format!("{}/{}", layer.name, weight.name);
                     let shape = weight.shape.iter().map(|&size| number(size));
                     let (at, trainable) = (number(offset), weight.trainable);

@@ -36,6 +36,8 @@ pub struct Op {
     pub sources: Vec<usize>,
     /// Whether training changes weights of its.
     pub trains: bool,
+    /// Which of the first layer's weights it holds, if it has [`sizes`](Self::sizes).
+    pub weights: std::ops::Range<usize>,
     /// The runtime's type that describes it, e.g. `ConvPool`.
     pub kind: &'static str,
     /// A constant expression of that type.

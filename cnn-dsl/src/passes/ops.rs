@@ -30,7 +30,8 @@ pub fn lower(model: &Model) -> Vec<Op> {
         let chain = operations(layer, &mut ahead, &mut fused, ops.len() as u64);
         let mut sources: Vec<usize> = layer.sources.iter().map(|&source| buffers[source]).collect();
         for op in chain {
-            ops.push(Op { sources, ..op });
+            let trains = op.sizes.is_some() && layer.weights.iter().any(|weight| weight.trainable);
+            ops.push(Op { sources, trains, ..op });
             sources = vec![ops.len()];
         }
         buffers.extend(fused.iter().map(|_| sources[0]));
@@ -159,7 +160,8 @@ pub(crate) fn image_op(layer: &Layer, kind: &'static str, descriptor: TokenStrea
         name: layer.name.clone(),
         layers: vec![layer.name.clone()],
         sources: Vec::new(),
-        trains: layer.weights.iter().any(|weight| weight.trainable),
+        trains: false,
+        weights: 0..layer.weights.len(),
         kind,
         descriptor,
         input: layer.input().clone(),
