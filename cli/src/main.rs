@@ -1,116 +1,149 @@
-//! `cnn`: checks, summarises and emits `.cnn` files.
+//! `cnn`: checks, formats, summarises, compares and emits `.cnn` files, and starts a crate.
+//!
+//! Exit codes: 0 if all is right, 1 if a text has mistakes or a comparison fails, 2 for wrong
+//! usage and for files that cannot be read or written.
 
 #![forbid(unsafe_code)]
 
+mod check;
+mod emit;
+mod graph;
+mod input;
 mod report;
+mod write;
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use cnn_dsl::{build, codegen, ir, summary};
 
 /// Compiler for convolutional networks declared in .cnn files.
 #[derive(Parser)]
-#[command(name = "cnn", version)]
+#[command(name = "cnn", version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+const EXIT_CODES: &str = "Exit codes: 0 if all is right, 1 if a text has mistakes or a comparison \
+fails, 2 for wrong usage and for files that cannot be read or written.";
+
 #[derive(Subcommand)]
 enum Command {
     /// Check files and report every mistake
     Check {
-        /// Files to check
+        /// Files to check; folders are searched for *.cnn
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// How to report mistakes
+        #[arg(long, value_enum, default_value_t = check::Format::Human)]
+        format: check::Format,
     },
     /// Print layers, output shapes and parameter counts
     Summary {
         /// File to summarise
         file: PathBuf,
         /// How to print it
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
+        #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
+        format: SummaryFormat,
+        /// Only this model of the file
+        #[arg(long, value_name = "NAME")]
+        model: Option<String>,
     },
     /// Print the Rust code that a file compiles to
     Emit {
         /// File to compile
         file: PathBuf,
+        /// Compare with this file instead, and show the first difference
+        #[arg(long, value_name = "EXPECTED.rs", conflicts_with = "out")]
+        check: Option<PathBuf>,
+        /// Write to this file instead
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum SummaryFormat {
     /// Keras's table
     Table,
     /// An object for a model; an array of objects if the file has several
     Json,
+    /// A graph for Graphviz
+    Dot,
+    /// A graph for Mermaid, as Markdown viewers draw it
+    Mermaid,
+}
+
+/// How a command ended, the better first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Status {
+    /// All is right.
+    Right,
+    /// A text has mistakes, or differs from what was expected.
+    Wrong,
+    /// Wrong usage, or a file that cannot be read or written.
+    Unusable,
+}
+
+/// What a command leaves: standard output, and how it ended. Complaints are already printed.
+struct Outcome {
+    output: String,
+    status: Status,
+}
+
+impl Outcome {
+    fn right(output: String) -> Self {
+        Self { output, status: Status::Right }
+    }
+
+    /// A complaint instead of output.
+    fn failed(status: Status, complaint: &str) -> Self {
+        complain(complaint);
+        Self { output: String::new(), status }
+    }
 }
 
 fn main() -> ExitCode {
-    let (output, success) = run(&Cli::parse().command);
+    let Outcome { output, status } = run(&Cli::parse().command);
     match io::stdout().write_all(output.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Ok(()) if success => ExitCode::SUCCESS,
-        // Whoever reads us has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe && success => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
-        Err(error) => {
-            complain(&format!("error: cannot write the output: {error}\n"));
-            ExitCode::FAILURE
+        // A reader that closes the pipe has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!("error: cannot write the output: {error}"));
+            ExitCode::from(Status::Unusable as u8)
         }
+        _ => ExitCode::from(status as u8),
     }
 }
 
-/// What goes to standard output, and whether all went well.
-fn run(command: &Command) -> (String, bool) {
+fn run(command: &Command) -> Outcome {
     match command {
-        Command::Check { files } => {
-            let mut output = String::new();
-            let mut success = true;
-            for file in files {
-                match load(file) {
-                    Some(models) => output += &report::checked(file, &models),
-                    None => success = false,
+        Command::Check { files, format } => check::run(files, *format),
+        Command::Summary { file, format, model } => {
+            input::with_models(file, model.as_deref(), |models| match format {
+                SummaryFormat::Table => {
+                    let tables: Vec<String> = models.iter().map(cnn_dsl::summary::table).collect();
+                    tables.join("\n")
                 }
-            }
-            (output, success)
+                SummaryFormat::Json => report::json(models),
+                SummaryFormat::Dot => graph::dot(models),
+                SummaryFormat::Mermaid => graph::mermaid(models),
+            })
         }
-        Command::Summary { file, format } => with_models(file, |models| match format {
-            Format::Table => {
-                let tables: Vec<String> = models.iter().map(summary::table).collect();
-                tables.join("\n")
-            }
-            Format::Json => report::json(models),
-        }),
-        Command::Emit { file } => with_models(file, |models| {
-            codegen::pretty(codegen::emit(models, &codegen::Options::default()))
-        }),
+        Command::Emit { file, check, out } => emit::run(file, check.as_deref(), out.as_deref()),
     }
 }
 
-fn with_models(file: &Path, show: impl Fn(&[ir::Model]) -> String) -> (String, bool) {
-    load(file).map_or((String::new(), false), |models| (show(&models), true))
+/// Whether standard error takes colours (<https://no-color.org>).
+fn colored() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !refused
 }
 
-/// The models of a file; mistakes go to standard error.
-fn load(file: &Path) -> Option<Vec<ir::Model>> {
-    let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    match build::load(file, color) {
-        Ok(models) => Some(models),
-        Err(mut problem) => {
-            if !problem.ends_with('\n') {
-                problem.push('\n');
-            }
-            complain(&problem);
-            None
-        }
-    }
-}
-
+/// Prints to standard error, with a newline at the end.
 fn complain(text: &str) {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
     // Standard error may be closed; the exit code still tells.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all([text, end].concat().as_bytes());
 }
