@@ -66,6 +66,9 @@ impl Interval {
         Self { from: 0.0, to: f64::MAX, half_open: false, name: "a number of at least 0" };
     /// A share that leaves something.
     pub const RATE: Self = Self { from: 0.0, to: 1.0, half_open: true, name: "a rate in [0,1)" };
+    /// A share, all of it included.
+    pub const SHARE: Self =
+        Self { from: 0.0, to: 1.0, half_open: false, name: "a number in [0,1]" };
     /// Above zero.
     pub const POSITIVE: Self = Self {
         from: f64::MIN_POSITIVE,

@@ -173,6 +173,8 @@ pub enum Initializer {
     },
     /// All zero.
     Zeros,
+    /// All one.
+    Ones,
 }
 
 /// `compile(loss = …, optimizer = …, metrics = […])`: what the program may override.

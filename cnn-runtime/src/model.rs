@@ -160,6 +160,7 @@ fn initialize<N: Network>(weights: &mut [f32], seed: u64) {
         let values = &mut weights[info.offset..][..info.len()];
         match info.initializer {
             Initializer::Zeros => values.fill(0.0),
+            Initializer::Ones => values.fill(1.0),
             Initializer::GlorotUniform { fan_in, fan_out } => {
                 let limit = (6.0 / (fan_in + fan_out) as f64).sqrt() as f32;
                 let mut rng = Rng::new(seed, stream as u64);

@@ -59,6 +59,8 @@ pub enum Initializer {
     },
     /// All zero.
     Zeros,
+    /// All one.
+    Ones,
 }
 
 /// What training minimises.

@@ -15,8 +15,8 @@ from safetensors.numpy import load_file, save_file
 
 HERE = Path(__file__).parent
 
-GROUPS = ["conv2d", "maxpool", "dense", "activations", "losses", "networks", "counts"]
-LAYERS = {"Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Activation", "ReLU", "Softmax"}
+GROUPS = ["conv2d", "maxpool", "dense", "batchnorm", "activations", "losses", "networks", "counts"]
+LAYERS = {"BatchNormalization", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Activation", "ReLU", "Softmax"}
 LOSSES = {"CategoricalCrossentropy", "SparseCategoricalCrossentropy"}
 
 FULL = 4096  # result tensors up to this size are kept whole

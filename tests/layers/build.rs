@@ -34,7 +34,7 @@ fn main() {
                 output.add(id, &text);
             }
         }
-        if string(&case["mode"]) == "train" && has_dropout(case) {
+        if has_labels(case) && has_dropout(case) {
             let id = format!("{id}-predicting");
             output.emit(&id, &text(case, &id, Dropout::AsWritten));
         }
@@ -106,6 +106,11 @@ enum Dropout {
     AsInTraining,
 }
 
+/// A network that is trained, not a layer in training mode.
+fn has_labels(case: &Value) -> bool {
+    case["group"] == "networks"
+}
+
 fn has_dropout(case: &Value) -> bool {
     case["dropout"] == "identity"
 }
@@ -132,7 +137,7 @@ fn text(case: &Value, id: &str, dropout: Dropout) -> String {
         let args = args.collect::<Vec<_>>().join(", ");
         lines.push(format!("    {label}: {class}({args});"));
     }
-    if case["mode"] == "train" {
+    if has_labels(case) {
         lines.push("    compile(loss = categorical_crossentropy, optimizer = rmsprop);".into());
     }
     lines.push("}\n".to_owned());

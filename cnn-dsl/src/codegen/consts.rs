@@ -264,5 +264,6 @@ fn initializer(initializer: Initializer) -> TokenStream {
             quote!(Initializer::GlorotUniform { fan_in: #fan_in, fan_out: #fan_out })
         }
         Initializer::Zeros => quote!(Initializer::Zeros),
+        Initializer::Ones => quote!(Initializer::Ones),
     }
 }

@@ -161,6 +161,9 @@ impl Code<'_> {
 
     fn chain_backward(&self, segment: &Segment<'_>) -> Option<TokenStream> {
         segment.live().next()?;
+        if segment.scope() == Scope::Batch && segment.steps[0].pulls[0] == Pull::None {
+            return None;
+        }
         let (about, name) =
             (doc(&format!("Back through {}", segment.about())), segment.function("backward"));
         let calls = segment.live().rev().map(|step| self.backward_call(step));
@@ -224,7 +227,7 @@ impl Code<'_> {
             });
             return calls.collect();
         }
-        let writes = step.op.sizes.is_some();
+        let writes = step.op.sizes.is_some() && step.op.scope != Scope::Batch;
         self.pull(step.pulls[0], step.input(), |dx| {
             let dx = match (dx, writes) {
                 (Some(dx), true) => Some(quote!(Some(#dx))),

@@ -178,20 +178,6 @@ fn build_relu(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
 fn build_softmax(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     let axis = args.signed_or("axis", -1)?;
     let input = input?;
-    let rank = input.rank();
-    // Keras counts the batch as axis 0.
-    let resolved = match usize::try_from(axis) {
-        Ok(axis) => axis.checked_sub(1),
-        Err(_) => usize::try_from(axis.unsigned_abs()).ok().and_then(|back| rank.checked_sub(back)),
-    };
-    if let Some(axis) = resolved.filter(|axis| *axis < rank) {
-        return Some(Built::same_shape(Kind::plain(Softmax { axis }), input));
-    }
-    let at = args.span("axis");
-    let message = format!(
-        "`axis` must be 1 to {rank} or -{rank} to -1 for an input of {input}, found `{axis}`"
-    );
-    let diagnostic = args.error(at, &message, format!("no axis of {input}"));
-    diagnostic.help.push("axis 0 is the batch; -1 is the last axis".to_owned());
-    None
+    let axis = super::axis(args, "axis", axis, input)?;
+    Some(Built::same_shape(Kind::plain(Softmax { axis }), input))
 }

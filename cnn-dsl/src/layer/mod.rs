@@ -1,6 +1,7 @@
 //! The kinds of layer: one file each, listed here.
 
 pub mod activation;
+pub mod batch_normalization;
 pub mod conv;
 pub mod dense;
 pub mod dropout;
@@ -46,6 +47,12 @@ pub trait Compute: fmt::Debug + Send + Sync {
     /// The runtime's operations that compute it, each taking the output of the one before; none
     /// if it moves nothing. `index` tells apart the layers of a model that draw random numbers.
     fn ops(&self, layer: &Layer, index: u64) -> Vec<Op>;
+
+    /// The same with a relu behind it, if that costs nothing.
+    fn ops_with_relu(&self, layer: &Layer) -> Option<Vec<Op>> {
+        let _ = layer;
+        None
+    }
 
     /// The function applied last, if it has one.
     fn activation(&self) -> Option<activation::Activation> {
@@ -111,6 +118,7 @@ pub const ALL: &[&Definition] = &[
     &flatten::DEFINITION,
     &dense::DEFINITION,
     &dropout::DEFINITION,
+    &batch_normalization::DEFINITION,
     &activation::DEFINITION,
     &activation::RELU,
     &activation::SOFTMAX,
@@ -125,7 +133,6 @@ pub const NOT_YET: &[&str] = &[
     "AveragePooling2D",
     "AveragePooling3D",
     "AvgPool2D",
-    "BatchNormalization",
     "CenterCrop",
     "Concatenate",
     "Conv1D",
@@ -274,6 +281,26 @@ fn limited(
             None
         }
     }
+}
+
+/// An axis as Keras counts it (the batch is axis 0, -1 the last), counted from the first after the
+/// batch; a mistake at the argument `name` if there is none such.
+pub(crate) fn axis(args: &mut Args<'_>, name: &str, axis: i64, input: &Shape) -> Option<usize> {
+    let rank = input.rank();
+    let resolved = match usize::try_from(axis) {
+        Ok(axis) => axis.checked_sub(1),
+        Err(_) => usize::try_from(axis.unsigned_abs()).ok().and_then(|back| rank.checked_sub(back)),
+    };
+    if let Some(axis) = resolved.filter(|axis| *axis < rank) {
+        return Some(axis);
+    }
+    let at = args.span(name);
+    let message = format!(
+        "`{name}` must be 1 to {rank} or -{rank} to -1 for an input of {input}, found `{axis}`"
+    );
+    let diagnostic = args.error(at, &message, format!("no axis of {input}"));
+    diagnostic.help.push("axis 0 is the batch; -1 is the last axis".to_owned());
+    None
 }
 
 /// Height, width and channels of the input; a mistake at the layer for another rank.

@@ -11,6 +11,7 @@ use crate::ir::{Model, Shape};
 use crate::layer::Kind;
 
 pub use ops::lower;
+#[allow(unused_imports, reason = "for kinds of layer to come")]
 pub(crate) use ops::{array, elementwise, float, image_op, separate, softmax};
 pub use plan::{Backward, Buffer, Field, Plan, Pull, Step, plan, plan_with};
 

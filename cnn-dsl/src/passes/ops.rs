@@ -100,7 +100,15 @@ fn operations<'a>(
         Kind::Activation(Activation::Softmax) => vec![softmax(layer, layer.output.rank() - 1)],
         Kind::Activation(activation) => vec![elementwise(layer, &named(*activation))],
         Kind::ReLU(relu) => vec![elementwise(layer, &relu_variant(relu))],
-        Kind::Plain(plain) => plain.ops(layer, index),
+        Kind::Plain(plain) => {
+            let with_relu = plain.ops_with_relu(layer);
+            let relu = with_relu.is_some() && take_relu(Activation::Linear, ahead, fused);
+            let with_relu = with_relu.filter(|_| relu).map(|mut ops| {
+                ops[0].layers = names(fused);
+                ops
+            });
+            with_relu.unwrap_or_else(|| plain.ops(layer, index))
+        }
     }
 }
 

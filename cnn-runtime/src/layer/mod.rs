@@ -6,6 +6,7 @@
 //! A layer knows [where its parts lie](At) in all of them.
 
 pub mod activation;
+pub mod batch_normalization;
 pub mod conv;
 pub mod conv_pool;
 pub mod dense;
@@ -14,6 +15,7 @@ pub mod pool;
 pub mod softmax;
 
 pub use activation::Activation;
+pub use batch_normalization::{BatchNormalization, FixedBatchNormalization};
 pub use conv::Conv2D;
 pub use conv_pool::ConvPool;
 pub use dense::Dense;

@@ -37,6 +37,11 @@ impl Case {
         self.json["id"].as_str().unwrap()
     }
 
+    /// Whether it is in training mode.
+    pub(crate) fn trains(&self) -> bool {
+        self.json["mode"] == "train"
+    }
+
     /// The class of its only layer.
     pub(crate) fn class(&self) -> &str {
         self.json["layers"][0]["class"].as_str().unwrap()

@@ -5,6 +5,7 @@
 //! convolution kernels height x width x in x out, dense kernels in x out.
 
 mod activation;
+mod batch_normalization;
 mod conv;
 mod dense;
 mod loss;
@@ -18,6 +19,7 @@ pub(crate) mod cases;
 mod tests;
 
 pub use activation::{activation, activation_slope, erf, softmax, softmax_backward};
+pub use batch_normalization::BatchNormalization;
 pub use conv::Conv2D;
 pub use dense::Dense;
 pub use loss::softmax_crossentropy;

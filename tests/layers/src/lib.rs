@@ -57,6 +57,11 @@ fn sizes(value: &Value) -> Vec<usize> {
     sizes.map(|size| size.as_u64().expect("a size") as usize).collect()
 }
 
+fn both(counts: &Value) -> usize {
+    let count = |which: &str| counts[which].as_u64().expect("a count") as usize;
+    count("trainable") + count("non_trainable")
+}
+
 fn numbers(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
     match dtype {
         Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b).into()).collect(),
@@ -104,6 +109,12 @@ impl Case {
         self.json["mode"] == "train"
     }
 
+    /// Whether it is trained on labels.
+    #[must_use]
+    pub fn has_labels(&self) -> bool {
+        self.has("labels")
+    }
+
     /// Shape of an input, without the batch.
     #[must_use]
     pub fn input_shape(&self) -> Vec<usize> {
@@ -122,11 +133,11 @@ impl Case {
         let layers = self.json["layers"].as_array().expect("a list of layers").iter();
         let lines = layers.map(|layer| {
             let name = layer["name"].as_str().expect("a name").to_owned();
-            let params = &self.json["params"][&name]["trainable"];
+            let params = &self.json["params"][&name];
             Line {
                 class: layer["class"].as_str().expect("a class").to_owned(),
                 shape: sizes(&self.json["layer_shapes"][&name]),
-                params: params.as_u64().expect("a count") as usize,
+                params: both(params),
                 name,
             }
         });
@@ -136,7 +147,19 @@ impl Case {
     /// All weights' numbers.
     #[must_use]
     pub fn total(&self) -> usize {
+        both(&self.json["total"])
+    }
+
+    /// How many of them training changes.
+    #[must_use]
+    pub fn trainable(&self) -> usize {
         self.json["total"]["trainable"].as_u64().expect("a count") as usize
+    }
+
+    /// Whether there is a tensor of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name) || self.tensors.contains_key(&format!("f64/{name}"))
     }
 
     /// Its weights, by names like `conv1/kernel`.

@@ -6,6 +6,7 @@ use std::path::Path;
 use cnn_layer_tests::{Case, Line, index};
 use cnn_runtime::buffer::Floats;
 use cnn_runtime::data::{Examples, Inputs, Targets};
+use cnn_runtime::layer::Softmax;
 use cnn_runtime::network::{LossKind, Network, TensorInfo};
 use cnn_runtime::{Model, Settings, Trainer};
 use ndarray::{Array2, ArrayBase, Data, Dimension, s};
@@ -51,6 +52,7 @@ fn no_case_is_left_out() {
         ("conv2d", 38),
         ("maxpool", 15),
         ("dense", 9),
+        ("batchnorm", 13),
         ("activations", 26),
         ("networks", 4),
         ("counts", 5),
@@ -93,10 +95,18 @@ fn shapes_and_counts() {
 fn check<N: Network>(case: &Case) {
     check_shapes::<N>(case);
     let model = with_weights::<N>(case);
-    check_predictions(case, &model);
-    if case.trains() {
+    if case.has_labels() {
+        check_predictions(case, &model, "infer/output");
         check_training(case, model);
+    } else if case.trains() {
+        check_gradients(case, &mut model.clone(), 1);
+        check_statistics(case, model);
     } else {
+        check_predictions(case, &model, "output");
+        if N::STAGES > 1 {
+            // Its gradients are those of a layer that is not trainable.
+            return;
+        }
         // Once as Keras ran it, and once in several shards, of which the last is not full.
         for copies in [1, 2 * N::SHARD / case.batch() + 1] {
             check_gradients(case, &mut model.clone(), copies);
@@ -117,6 +127,9 @@ fn check_shapes<N: Network>(case: &Case) {
     assert_eq!(lines.collect::<Vec<_>>(), case.lines(), "{id}");
     let tensors: usize = N::TENSORS.iter().map(TensorInfo::len).sum();
     assert_eq!(tensors, case.total(), "{id}");
+    let trainable = N::TENSORS.iter().filter(|tensor| tensor.trainable);
+    let trainable: usize = trainable.map(TensorInfo::len).sum();
+    assert_eq!(trainable, case.trainable(), "{id}");
 }
 
 /// A model with the case's weights; it has no others.
@@ -132,10 +145,10 @@ fn with_weights<N: Network>(case: &Case) -> Model<N> {
     model
 }
 
-fn check_predictions<N: Network>(case: &Case, model: &Model<N>) {
+fn check_predictions<N: Network>(case: &Case, model: &Model<N>, name: &str) {
     let input = case.floats("input");
     let found = model.predict(Inputs::Floats(&input)).unwrap();
-    case.check(if case.trains() { "infer/output" } else { "output" }, wide(&found));
+    case.check(name, wide(&found));
     let mut predictor = model.predictor();
     for (image, row) in input.chunks_exact(input.len() / case.batch()).zip(found.rows()) {
         assert_eq!(predictor.predict(image).floats(), row.as_slice().unwrap(), "{}", case.id());
@@ -158,7 +171,7 @@ fn check_gradients<N: Network>(case: &Case, model: &mut Model<N>, copies: usize)
         case.check("output", of(&output));
         case.check("grad/input", of(&gradient));
     }
-    for (name, _) in case.weights() {
+    for (name, _) in case.weights().filter(|(name, _)| case.has(&format!("grad/{name}"))) {
         let sum = wide(&trainer.gradient(name).unwrap());
         let scale = 1.0 / copies as f64;
         case.check(&format!("grad/{name}"), sum.into_iter().map(|gradient| gradient * scale));
@@ -172,14 +185,22 @@ fn check_training<N: Network>(case: &Case, mut model: Model<N>) {
     let examples = Examples::from_slices(Inputs::Floats(&input), Targets::OneHot(&labels), rows);
     let examples = examples.unwrap();
     let indices: Vec<usize> = (0..rows).collect();
-    let probabilities = model.predict(Inputs::Floats(&input)).unwrap();
-    case.check("output", wide(&probabilities));
+    check_statistics(case, model.clone());
 
     let settings = Settings { batch_size: rows, ..Settings::of::<N>() };
     let mut trainer = Trainer::new(&mut model, settings);
+    let nothing = Array2::zeros((rows, N::Output::LEN));
+    let (mut probabilities, _) = trainer.pull_back(Inputs::Floats(&input), nothing.view());
+    for mut row in probabilities.rows_mut() {
+        let row = row.as_slice_mut().unwrap();
+        let logits = row.to_vec();
+        Softmax::new(1, row.len() as u32 as usize, 1).forward(&logits, row);
+    }
+    case.check("output", wide(&probabilities));
+
     let mean = |totals: cnn_runtime::Totals| totals.loss / rows as f64;
     case.check("loss", [mean(trainer.differentiate(&examples, &indices))]);
-    for (name, _) in case.weights() {
+    for (name, _) in case.weights().filter(|(name, _)| case.has(&format!("grad/{name}"))) {
         case.check(&format!("grad/{name}"), wide(&trainer.gradient(name).unwrap()));
     }
     // By the logits the mean loss has the gradient (p - t) / n.
@@ -193,15 +214,34 @@ fn check_training<N: Network>(case: &Case, mut model: Model<N>) {
     let classes = Examples::from_slices(Inputs::Floats(&input), Targets::Classes(&classes), rows);
     let classes = classes.unwrap();
     let mut losses: Vec<f64> = (0..3).map(|_| mean(trainer.step(&classes, &indices))).collect();
-    losses.push(mean(model.score(&classes, LossKind::SoftmaxCrossentropy)));
+    losses.push(mean(trainer.differentiate(&classes, &indices)));
     case.check("losses", losses);
+}
+
+/// Moving statistics after one and after three batches, the weights as they were.
+fn check_statistics<N: Network>(case: &Case, mut model: Model<N>) {
+    let rows = case.batch();
+    let settings = Settings { batch_size: rows, ..Settings::of::<N>() };
+    let upstream = Array2::zeros((rows, N::Output::LEN));
+    for (batch, input) in ["input", "input2", "input3"].iter().enumerate() {
+        let after = format!("after{}/", batch + 1);
+        if !case.has(input) {
+            continue;
+        }
+        let mut trainer = Trainer::new(&mut model, settings);
+        trainer.pull_back(Inputs::Floats(&case.floats(input)), upstream.view());
+        trainer.update_statistics();
+        for (name, _) in case.weights().filter(|(name, _)| case.has(&format!("{after}{name}"))) {
+            case.check(&format!("{after}{name}"), wide(&model.tensor(name).unwrap()));
+        }
+    }
 }
 
 /// Dropout drops nothing unless in training.
 #[test]
 fn dropout_is_the_identity_in_predictions() {
     let case = Case::load("networks-04");
-    check_predictions(&case, &with_weights::<Networks04Predicting>(&case));
+    check_predictions(&case, &with_weights::<Networks04Predicting>(&case), "infer/output");
 }
 
 fn wide<D: Dimension>(values: &ArrayBase<impl Data<Elem = f32>, D>) -> Vec<f64> {

@@ -1,0 +1,526 @@
+//! `BatchNormalization`.
+
+use super::At;
+use crate::kernel::elementwise;
+use crate::kernel::simd::{Lanes, vectorized};
+use crate::network::Shards;
+
+/// Normalises each channel by its mean and variance over the batch, or by moving averages of them
+/// when predicting: `y = gamma (x - mean) / sqrt(variance + epsilon) + beta` (Ioffe and Szegedy
+/// 2015), then relu if asked. The variance is divided by n.
+///
+/// Images are outer x channels x inner values. Its weights are gamma and beta (as far as it has
+/// them), the moving mean and the moving variance, a number for each channel.
+///
+/// A training step goes through it in two halves: each shard [measures](Self::measure) its images,
+/// the batch [couples](Self::couple) what the shards found, and then each image goes
+/// [forward](Self::forward); likewise on the way back.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNormalization {
+    outer: usize,
+    channels: usize,
+    inner: usize,
+    momentum: f32,
+    epsilon: f32,
+    center: bool,
+    scale: bool,
+    relu: bool,
+    at: At,
+}
+
+/// What it keeps for a batch, a number for each channel.
+#[derive(Clone, Copy)]
+enum Shared {
+    /// The first three are what `forward` takes.
+    Mean,
+    /// `gamma / sqrt(variance + epsilon)`
+    Scale,
+    /// beta
+    Shift,
+    /// `1 / sqrt(variance + epsilon)`
+    Inverse,
+    Variance,
+    /// The gradient's mean.
+    Gradient,
+    /// The mean of the gradient times the normalised input.
+    Slope,
+}
+
+/// Arrays that it keeps for a batch.
+const SHARED: usize = 7;
+/// Arrays that `forward` takes.
+const CONSTANTS: usize = 3;
+/// Channels that are summed side by side.
+const GROUP: usize = 16;
+
+impl BatchNormalization {
+    /// With gamma and beta.
+    #[must_use]
+    pub const fn new([outer, channels, inner]: [usize; 3], momentum: f32, epsilon: f32) -> Self {
+        Self {
+            outer,
+            channels,
+            inner,
+            momentum,
+            epsilon,
+            center: true,
+            scale: true,
+            relu: false,
+            at: At::START,
+        }
+    }
+
+    /// Without beta.
+    #[must_use]
+    pub const fn no_center(self) -> Self {
+        Self { center: false, ..self }
+    }
+
+    /// Without gamma.
+    #[must_use]
+    pub const fn no_scale(self) -> Self {
+        Self { scale: false, ..self }
+    }
+
+    /// Followed by a relu.
+    #[must_use]
+    pub const fn relu(self) -> Self {
+        Self { relu: true, ..self }
+    }
+
+    /// Where its parts lie.
+    #[must_use]
+    pub const fn at(self, at: At) -> Self {
+        Self { at, ..self }
+    }
+
+    /// Floats of its weights.
+    #[must_use]
+    pub const fn weights_len(&self) -> usize {
+        (2 + self.scale as usize + self.center as usize) * self.channels
+    }
+
+    /// Floats of its packed weights.
+    #[must_use]
+    pub const fn packed_len(&self) -> usize {
+        CONSTANTS * self.channels
+    }
+
+    /// Floats that a batch's images share.
+    #[must_use]
+    pub const fn batch_len(&self) -> usize {
+        SHARED * self.channels
+    }
+
+    /// Floats that a shard sums up.
+    #[must_use]
+    pub const fn sums_len(&self) -> usize {
+        2 * self.channels
+    }
+
+    /// Where gamma, beta, the moving mean and the moving variance start.
+    const fn places(&self) -> [usize; 4] {
+        let gamma = self.at.weights;
+        let beta = gamma + if self.scale { self.channels } else { 0 };
+        let mean = beta + if self.center { self.channels } else { 0 };
+        [gamma, beta, mean, mean + self.channels]
+    }
+
+    fn gamma<'a>(&self, weights: &'a [f32]) -> Option<&'a [f32]> {
+        self.scale.then(|| &weights[self.places()[0]..][..self.channels])
+    }
+
+    fn beta<'a>(&self, weights: &'a [f32]) -> Option<&'a [f32]> {
+        self.center.then(|| &weights[self.places()[1]..][..self.channels])
+    }
+
+    fn inverse(&self, variance: f32) -> f32 {
+        1.0 / (variance + self.epsilon).sqrt()
+    }
+
+    /// Lays mean, scale and shift out for predicting.
+    pub fn pack(&self, weights: &[f32], packed: &mut [f32]) {
+        let [_, _, mean, variance] = self.places();
+        let packed = &mut packed[self.at.packed..][..self.packed_len()];
+        for c in 0..self.channels {
+            let gamma = self.gamma(weights).map_or(1.0, |gamma| gamma[c]);
+            packed[c] = weights[mean + c];
+            packed[self.channels + c] = gamma * self.inverse(weights[variance + c]);
+            packed[2 * self.channels + c] = self.beta(weights).map_or(0.0, |beta| beta[c]);
+        }
+    }
+
+    /// Nothing: the way back takes what the batch shares.
+    pub const fn transpose(&self, _weights: &[f32], _transposed: &mut [f32]) {}
+
+    /// What `forward` takes when predicting.
+    #[must_use]
+    pub fn moving<'a>(&self, packed: &'a [f32]) -> &'a [f32] {
+        &packed[self.at.packed..][..self.packed_len()]
+    }
+
+    /// What `forward` takes in training, after the batch has [coupled](Self::couple).
+    #[must_use]
+    pub fn current<'a>(&self, batch: &'a [f32]) -> &'a [f32] {
+        &batch[self.at.batch..][..self.packed_len()]
+    }
+
+    fn shared<'a>(&self, batch: &'a [f32], what: Shared) -> &'a [f32] {
+        &batch[self.at.batch + what as usize * self.channels..][..self.channels]
+    }
+
+    /// Mean, and sum of squared distances from it, of each channel over a shard's images.
+    pub fn measure(&self, x: &[f32], sums: &mut [f32]) {
+        measure(self, x, sums);
+    }
+
+    /// Mean and variance of the batch out of what its shards found, in their order (Chan, Golub
+    /// and `LeVeque` 1979).
+    pub fn couple(&self, weights: &[f32], shards: &Shards<'_>, at: [usize; 2], batch: &mut [f32]) {
+        let per_image = (self.outer * self.inner) as f64;
+        let batch = &mut batch[self.at.batch..][..self.batch_len()];
+        for c in 0..self.channels {
+            let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
+            for (sums, images) in shards.parts(at).zip(shards.sizes()) {
+                let (count, found) = (images as f64 * per_image, f64::from(sums[c]));
+                let (all, distance) = (n + count, found - mean);
+                squares +=
+                    f64::from(sums[self.channels + c]) + distance * distance * n * count / all;
+                mean += distance * count / all;
+                n = all;
+            }
+            let variance = (squares / n) as f32;
+            let inverse = self.inverse(variance);
+            let mut set = |what: Shared, value| batch[what as usize * self.channels + c] = value;
+            set(Shared::Mean, mean as f32);
+            set(Shared::Scale, self.gamma(weights).map_or(1.0, |gamma| gamma[c]) * inverse);
+            set(Shared::Shift, self.beta(weights).map_or(0.0, |beta| beta[c]));
+            set(Shared::Inverse, inverse);
+            set(Shared::Variance, variance);
+        }
+    }
+
+    /// One image: `constants` are [`moving`](Self::moving) or [`current`](Self::current).
+    pub fn forward(&self, constants: &[f32], x: &[f32], y: &mut [f32]) {
+        forward(self, constants, x, y);
+    }
+
+    /// Sums over a shard's images of each channel's gradient, and of that times the normalised
+    /// input. `y` is what `forward` made.
+    pub fn measure_back(&self, batch: &[f32], x: &[f32], y: &[f32], dy: &[f32], sums: &mut [f32]) {
+        measure_back(self, batch, x, y, dy, sums);
+    }
+
+    /// Adds up what the shards found, in their order: beta's and gamma's gradients.
+    pub fn couple_back(
+        &self,
+        shards: &Shards<'_>,
+        at: [usize; 2],
+        batch: &mut [f32],
+        gradients: &mut [f32],
+    ) {
+        let n = (shards.images() * self.outer * self.inner) as f64;
+        let [gamma, beta, ..] = self.places();
+        let batch = &mut batch[self.at.batch..][..self.batch_len()];
+        gradients[self.at.weights..][..self.weights_len()].fill(0.0);
+        for c in 0..self.channels {
+            let total = |which: usize| -> f64 {
+                let sums = shards.parts(at).map(|sums| f64::from(sums[which * self.channels + c]));
+                sums.sum()
+            };
+            let (gradient, slope) = (total(0), total(1));
+            if self.scale {
+                gradients[gamma + c] = slope as f32;
+            }
+            if self.center {
+                gradients[beta + c] = gradient as f32;
+            }
+            batch[Shared::Gradient as usize * self.channels + c] = (gradient / n) as f32;
+            batch[Shared::Slope as usize * self.channels + c] = (slope / n) as f32;
+        }
+    }
+
+    /// One image: the input's gradient, after the batch has [coupled](Self::couple_back).
+    pub fn backward(&self, batch: &[f32], x: &[f32], y: &[f32], dy: &[f32], dx: &mut [f32]) {
+        backward(self, batch, x, y, dy, dx);
+    }
+
+    /// Moves the moving averages: `moving = momentum moving + (1 - momentum) batch`.
+    pub fn update(&self, batch: &[f32], weights: &mut [f32]) {
+        let [_, _, mean, variance] = self.places();
+        for (place, what) in [(mean, Shared::Mean), (variance, Shared::Variance)] {
+            let moving = &mut weights[place..][..self.channels];
+            for (moving, &found) in moving.iter_mut().zip(self.shared(batch, what)) {
+                *moving = *moving * self.momentum + found * (1.0 - self.momentum);
+            }
+        }
+    }
+
+    /// Calls `each` with the first value and channel of every run of `inner` values.
+    #[inline(always)]
+    fn runs(&self, values: usize, mut each: impl FnMut(usize, usize)) {
+        for run in 0..values / self.inner {
+            each(run * self.inner, run % self.channels);
+        }
+    }
+
+    /// Adds `term(index, channel)` up for each channel, over values of images in a row.
+    #[inline(always)]
+    fn totals(
+        &self,
+        values: usize,
+        from: usize,
+        group: usize,
+        term: impl Fn(usize, usize) -> f64,
+    ) -> [f64; GROUP] {
+        let mut totals = [0.0; GROUP];
+        for run in (from..values / self.inner).step_by(self.channels) {
+            for k in 0..self.inner {
+                for (j, total) in totals.iter_mut().enumerate().take(group) {
+                    *total += term((run + j) * self.inner + k, from + j);
+                }
+            }
+        }
+        totals
+    }
+}
+
+/// [`BatchNormalization`] by its moving averages in training too, which then stay as they are: what
+/// Keras does for a layer that is not trainable.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedBatchNormalization(BatchNormalization);
+
+impl FixedBatchNormalization {
+    /// With the sizes and constants of `layer`.
+    #[must_use]
+    pub const fn new(layer: BatchNormalization) -> Self {
+        Self(layer)
+    }
+
+    /// Where its parts lie.
+    #[must_use]
+    pub const fn at(self, at: At) -> Self {
+        Self(self.0.at(at))
+    }
+
+    /// Floats of its transposed weights: mean, scale, and 1 / sqrt(variance + epsilon).
+    #[must_use]
+    pub const fn transposed_len(&self) -> usize {
+        CONSTANTS * self.0.channels
+    }
+
+    /// Floats of its gradients in a shard: gamma's and beta's.
+    #[must_use]
+    pub const fn gradients_len(&self) -> usize {
+        2 * self.0.channels
+    }
+
+    /// Lays mean, scale and shift out for `forward`.
+    pub fn pack(&self, weights: &[f32], packed: &mut [f32]) {
+        self.0.pack(weights, packed);
+    }
+
+    /// Lays its weights out for `backward`.
+    pub fn transpose(&self, weights: &[f32], transposed: &mut [f32]) {
+        let n = self.0.channels;
+        let [_, _, mean, variance] = self.0.places();
+        let transposed = &mut transposed[self.0.at.transposed..][..self.transposed_len()];
+        for c in 0..n {
+            let inverse = self.0.inverse(weights[variance + c]);
+            transposed[c] = weights[mean + c];
+            transposed[n + c] = self.0.gamma(weights).map_or(1.0, |gamma| gamma[c]) * inverse;
+            transposed[2 * n + c] = inverse;
+        }
+    }
+
+    /// One image.
+    pub fn forward(&self, packed: &[f32], x: &[f32], y: &mut [f32]) {
+        self.0.forward(self.0.moving(packed), x, y);
+    }
+
+    /// One image: adds to the shard's `gradients` and writes `dx` if there is one.
+    pub fn backward(
+        &self,
+        transposed: &[f32],
+        x: &[f32],
+        y: &[f32],
+        dy: &[f32],
+        dx: Option<&mut [f32]>,
+        gradients: &mut [f32],
+    ) {
+        let n = self.0.channels;
+        let constants = &transposed[self.0.at.transposed..][..self.transposed_len()];
+        let (mean, rest) = constants.split_at(n);
+        let (scale, inverse) = rest.split_at(n);
+        let gradients = &mut gradients[self.0.at.gradients..][..self.gradients_len()];
+        let (gamma, beta) = gradients.split_at_mut(n);
+        let masked = |i: usize| if !self.0.relu || y[i] > 0.0 { dy[i] } else { 0.0 };
+        self.0.runs(x.len(), |at, c| {
+            for i in at..at + self.0.inner {
+                gamma[c] += masked(i) * ((x[i] - mean[c]) * inverse[c]);
+                beta[c] += masked(i);
+            }
+        });
+        if let Some(dx) = dx {
+            self.0.runs(x.len(), |at, c| {
+                for i in at..at + self.0.inner {
+                    dx[i] = masked(i) * scale[c];
+                }
+            });
+        }
+    }
+
+    /// Adds up the shards' gradients, in their order.
+    pub fn weight_gradients<'a>(
+        &self,
+        shards: impl Iterator<Item = &'a [f32]>,
+        gradients: &mut [f32],
+    ) {
+        let [gamma, beta, ..] = self.0.places();
+        let n = self.0.channels;
+        gradients[self.0.at.weights..][..self.0.weights_len()].fill(0.0);
+        for shard in shards {
+            let shard = &shard[self.0.at.gradients..][..self.gradients_len()];
+            if self.0.scale {
+                elementwise::add(&mut gradients[gamma..][..n], &shard[..n]);
+            }
+            if self.0.center {
+                elementwise::add(&mut gradients[beta..][..n], &shard[n..]);
+            }
+        }
+    }
+}
+
+vectorized! {
+    fn measure(this: &BatchNormalization, x: &[f32], sums: &mut [f32]) = measure_body;
+
+    fn forward(this: &BatchNormalization, constants: &[f32], x: &[f32], y: &mut [f32])
+        = forward_body;
+
+    fn measure_back(
+        this: &BatchNormalization,
+        batch: &[f32],
+        x: &[f32],
+        y: &[f32],
+        dy: &[f32],
+        sums: &mut [f32],
+    ) = measure_back_body;
+
+    fn backward(
+        this: &BatchNormalization,
+        batch: &[f32],
+        x: &[f32],
+        y: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+    ) = backward_body;
+}
+
+#[inline(always)]
+fn measure_body<L: Lanes>(this: &BatchNormalization, x: &[f32], sums: &mut [f32]) {
+    let (means, squares) = sums.split_at_mut(this.channels);
+    let n = (x.len() / this.channels) as f64;
+    for from in (0..this.channels).step_by(GROUP) {
+        let group = GROUP.min(this.channels - from);
+        let totals = this.totals(x.len(), from, group, |i, _| f64::from(x[i]));
+        let mean = totals.map(|total| total / n);
+        let distances = this.totals(x.len(), from, group, |i, c| {
+            let distance = f64::from(x[i]) - mean[c - from];
+            distance * distance
+        });
+        for j in 0..group {
+            means[from + j] = mean[j] as f32;
+            // About the mean that is passed on, which is rounded.
+            let rounding = mean[j] - f64::from(means[from + j]);
+            squares[from + j] = (distances[j] + n * rounding * rounding) as f32;
+        }
+    }
+}
+
+#[inline(always)]
+fn forward_body<L: Lanes>(this: &BatchNormalization, constants: &[f32], x: &[f32], y: &mut [f32]) {
+    let (mean, rest) = constants.split_at(this.channels);
+    let (scale, shift) = rest.split_at(this.channels);
+    let lowest = if this.relu { 0.0 } else { f32::NEG_INFINITY };
+    // NaN passes through both.
+    let clip = |y: f32| if y < lowest { lowest } else { y };
+    if this.inner == 1 {
+        let pixels = x.chunks_exact(this.channels).zip(y.chunks_exact_mut(this.channels));
+        for (x, y) in pixels {
+            let constants = mean.iter().zip(scale).zip(&shift[..this.channels]);
+            for ((y, &x), ((mean, scale), shift)) in y.iter_mut().zip(x).zip(constants) {
+                *y = clip((x - mean) * scale + shift);
+            }
+        }
+        return;
+    }
+    this.runs(x.len(), |at, c| {
+        let (mean, scale, shift) = (mean[c], scale[c], shift[c]);
+        for (y, x) in y[at..][..this.inner].iter_mut().zip(&x[at..][..this.inner]) {
+            *y = clip((x - mean) * scale + shift);
+        }
+    });
+}
+
+#[inline(always)]
+fn measure_back_body<L: Lanes>(
+    this: &BatchNormalization,
+    batch: &[f32],
+    x: &[f32],
+    y: &[f32],
+    dy: &[f32],
+    sums: &mut [f32],
+) {
+    let (gradients, slopes) = sums.split_at_mut(this.channels);
+    let (mean, inverse) = (this.shared(batch, Shared::Mean), this.shared(batch, Shared::Inverse));
+    let passes = |i: usize| !this.relu || y[i] > 0.0;
+    let dy = |i: usize| if passes(i) { f64::from(dy[i]) } else { 0.0 };
+    for from in (0..this.channels).step_by(GROUP) {
+        let group = GROUP.min(this.channels - from);
+        let gradient = this.totals(x.len(), from, group, |i, _| dy(i));
+        let slope = this
+            .totals(x.len(), from, group, |i, c| dy(i) * f64::from((x[i] - mean[c]) * inverse[c]));
+        for j in 0..group {
+            gradients[from + j] = gradient[j] as f32;
+            slopes[from + j] = slope[j] as f32;
+        }
+    }
+}
+
+#[inline(always)]
+fn backward_body<L: Lanes>(
+    this: &BatchNormalization,
+    batch: &[f32],
+    x: &[f32],
+    y: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    let shared = |what| this.shared(batch, what);
+    let (mean, scale, inverse) =
+        (shared(Shared::Mean), shared(Shared::Scale), shared(Shared::Inverse));
+    let (gradient, slope) = (shared(Shared::Gradient), shared(Shared::Slope));
+    let pull = |c: usize, x: f32, dy: f32| {
+        let normalised = (x - mean[c]) * inverse[c];
+        scale[c] * (dy - gradient[c] - normalised * slope[c])
+    };
+    let masked = |y: f32, dy: f32| if !this.relu || y > 0.0 { dy } else { 0.0 };
+    if this.inner == 1 {
+        let pixels = x.chunks_exact(this.channels).zip(dx.chunks_exact_mut(this.channels));
+        let gradients = y.chunks_exact(this.channels).zip(dy.chunks_exact(this.channels));
+        for ((x, dx), (y, dy)) in pixels.zip(gradients) {
+            for c in 0..this.channels {
+                dx[c] = pull(c, x[c], masked(y[c], dy[c]));
+            }
+        }
+        return;
+    }
+    this.runs(x.len(), |at, c| {
+        for i in at..at + this.inner {
+            dx[i] = pull(c, x[i], masked(y[i], dy[i]));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests;
