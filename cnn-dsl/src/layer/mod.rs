@@ -2,10 +2,12 @@
 
 pub mod activation;
 pub mod batch_normalization;
+pub mod concatenate;
 pub mod conv;
 pub mod dense;
 pub mod dropout;
 pub mod flatten;
+pub mod merge;
 pub mod pool;
 pub mod window;
 
@@ -122,19 +124,23 @@ pub const ALL: &[&Definition] = &[
     &activation::DEFINITION,
     &activation::RELU,
     &activation::SOFTMAX,
+    &merge::ADD,
+    &merge::SUBTRACT,
+    &merge::MULTIPLY,
+    &merge::AVERAGE,
+    &merge::MAXIMUM,
+    &merge::MINIMUM,
+    &concatenate::DEFINITION,
 ];
 
 /// Layers of Keras that a reader may rightly try.
 pub const NOT_YET: &[&str] = &[
-    "Add",
     "AlphaDropout",
-    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
     "AvgPool2D",
     "CenterCrop",
-    "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2DTranspose",
@@ -165,10 +171,7 @@ pub const NOT_YET: &[&str] = &[
     "MaxPool1D",
     "MaxPooling1D",
     "MaxPooling3D",
-    "Maximum",
-    "Minimum",
     "MultiHeadAttention",
-    "Multiply",
     "Normalization",
     "PReLU",
     "Permute",
@@ -184,7 +187,6 @@ pub const NOT_YET: &[&str] = &[
     "SeparableConv2D",
     "SpatialDropout1D",
     "SpatialDropout2D",
-    "Subtract",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",

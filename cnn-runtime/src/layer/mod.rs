@@ -11,6 +11,7 @@ pub mod conv;
 pub mod conv_pool;
 pub mod dense;
 pub mod dropout;
+pub mod merge;
 pub mod pool;
 pub mod softmax;
 
@@ -20,6 +21,7 @@ pub use conv::Conv2D;
 pub use conv_pool::ConvPool;
 pub use dense::Dense;
 pub use dropout::Dropout;
+pub use merge::{Concatenate, Merge, Rule};
 pub use pool::MaxPooling2D;
 pub use softmax::Softmax;
 

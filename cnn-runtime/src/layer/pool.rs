@@ -131,7 +131,7 @@ fn number_from(start: usize, route: &mut [f32]) {
 
 /// Whether x replaces the maximum so far: it is larger, or the first NaN.
 #[inline(always)]
-fn wins(x: f32, max: f32) -> bool {
+pub(super) fn wins(x: f32, max: f32) -> bool {
     (x > max) | (x.is_nan() & !max.is_nan())
 }
 

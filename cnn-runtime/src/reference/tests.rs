@@ -90,6 +90,34 @@ fn pooling_gradients_agree_with_finite_differences() {
 }
 
 #[test]
+fn merge_gradients_agree_with_finite_differences() {
+    use crate::layer::merge::Rule;
+    for rule in
+        [Rule::Add, Rule::Subtract, Rule::Multiply, Rule::Average, Rule::Maximum, Rule::Minimum]
+    {
+        for shapes in [
+            vec![[2, 3, 4], [2, 3, 4], [2, 3, 4]],
+            vec![[3, 2, 4], [1, 1, 4]],
+            vec![[1, 2, 1], [3, 2, 4], [3, 1, 1]],
+        ] {
+            let layer = Merge { rule, inputs: shapes };
+            let len = |shape: &[usize; 3]| shape.iter().product();
+            let x: Vec<_> = (0..).zip(&layer.inputs).map(|(k, s)| noise(len(s), k)).collect();
+            let dy = noise(len(&layer.output()), 9);
+            for which in 0..x.len() {
+                let at = |values: &[f64]| {
+                    let mut x = x.clone();
+                    x[which] = values.to_vec();
+                    dot(&layer.forward(&x), &dy)
+                };
+                let numeric = numeric_gradient(at, &x[which], 1e-7);
+                assert_close(&layer.backward(which, &x, &dy), &numeric, 1e-7);
+            }
+        }
+    }
+}
+
+#[test]
 fn activation_slopes_agree_with_finite_differences() {
     for kind in [
         Activation::Linear,
