@@ -148,6 +148,17 @@ impl Weight {
         self.shape.iter().product()
     }
 
+    /// A kernel, filled as Keras does unless told otherwise: the last two sizes are what goes in
+    /// and what comes out, all before them are places that see it.
+    #[must_use]
+    pub fn glorot(name: &'static str, shape: &[u64]) -> Self {
+        let (places, ends) = shape.split_at(shape.len().saturating_sub(2));
+        let field: u64 = places.iter().product();
+        let [fan_in, fan_out] = [ends.first(), ends.last()].map(|end| field * end.unwrap_or(&1));
+        let initializer = Initializer::GlorotUniform { fan_in, fan_out };
+        Self { name, shape: shape.to_vec(), initializer, trainable: true }
+    }
+
     /// The bias of a layer with `units` outputs: zeros.
     #[must_use]
     pub fn bias(units: u64) -> Self {

@@ -101,7 +101,7 @@ fn summaries() {
 
 #[test]
 fn good_texts() {
-    for name in ["everything", "optimizer", "nothing"] {
+    for name in ["convolutions", "everything", "optimizer", "nothing"] {
         let models = good(&format!("{name}.cnn"));
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_debug_snapshot!(format!("good_{name}"), models);

@@ -16,7 +16,9 @@ from safetensors.numpy import load_file, save_file
 HERE = Path(__file__).parent
 
 GROUPS = ["conv2d", "maxpool", "dense", "batchnorm", "activations", "losses", "networks", "counts"]
+GROUPS += ["depthwise"]
 LAYERS = {"BatchNormalization", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Activation", "ReLU", "Softmax"}
+LAYERS |= {"DepthwiseConv2D"}
 LOSSES = {"CategoricalCrossentropy", "SparseCategoricalCrossentropy"}
 
 FULL = 4096  # result tensors up to this size are kept whole

@@ -1,10 +1,10 @@
 //! `Conv2D`
 
 use crate::bind::{Args, Signature, optional, required, unsupported};
-use crate::ir::{Initializer, Shape, Weight};
+use crate::ir::{Shape, Weight};
 
 use super::activation::{self, Activation};
-use super::window::{PADDINGS, Padding, Window};
+use super::window::Window;
 use super::{Build, Built, Definition, Kind, image, macs, values};
 
 /// Arguments of `Conv2D`, resolved.
@@ -55,24 +55,18 @@ pub const DEFINITION: Definition = Definition {
 
 fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     let filters = args.size("filters");
-    let kernel_size = args.pair("kernel_size");
-    let strides = args.pair_or("strides", [1, 1]);
-    let padding = args.choice_or("padding", PADDINGS, Padding::Valid);
-    let dilation_rate = args.pair_or("dilation_rate", [1, 1]);
+    let window = Window::of_kernel(args);
     let activation = activation::argument(args);
     let use_bias = args.flag_or("use_bias", true);
-    let (filters, kernel_size, strides) = (filters?, kernel_size?, strides?);
-    let (padding, dilation_rate) = (padding?, dilation_rate?);
-    check_dilation(args, strides, dilation_rate)?;
+    let (filters, window) = (filters?, window?);
+    window.check_dilation(args)?;
 
     let image = image(args, input?)?;
     let channels = image[2];
-    let window =
-        Window { what: "kernel", size: kernel_size, strides, dilation: dilation_rate, padding };
     let at = args.span("kernel_size");
     let placed = window.place(args, &at, image)?;
 
-    let [kh, kw] = kernel_size;
+    let [kh, kw] = window.size;
     let [height, width] = placed.output;
     let use_bias = use_bias?;
     let at = args.at();
@@ -81,38 +75,16 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     values(args, &at, &[&[height, width, filters]], "output values")?;
     let macs = macs(args, &at, &[height, width, kh, kw, channels, filters])?;
 
-    let mut weights = vec![Weight {
-        name: "kernel",
-        shape: vec![kh, kw, channels, filters],
-        initializer: Initializer::GlorotUniform {
-            fan_in: kh * kw * channels,
-            fan_out: kh * kw * filters,
-        },
-        trainable: true,
-    }];
+    let mut weights = vec![Weight::glorot("kernel", &[kh, kw, channels, filters])];
     weights.extend(use_bias.then(|| Weight::bias(filters)));
     let kind = Kind::Conv2D(Conv2D {
         filters,
-        kernel_size,
-        strides,
-        dilation_rate,
+        kernel_size: window.size,
+        strides: window.strides,
+        dilation_rate: window.dilation,
         padding: placed.padding,
         use_bias,
         activation: activation?,
     });
     Some(Built { kind, output: Shape(vec![height, width, filters]), weights, macs })
-}
-
-/// Keras supports steps over taps or holes between them, not both.
-fn check_dilation(args: &mut Args<'_>, strides: [u64; 2], dilation: [u64; 2]) -> Option<()> {
-    if strides == [1, 1] || dilation == [1, 1] {
-        return Some(());
-    }
-    let at = args.span("dilation_rate");
-    let other = args.span("strides");
-    let message = "`strides` and `dilation_rate` cannot both be greater than 1";
-    let diagnostic = args.error(at, message, "dilated here");
-    diagnostic.secondary.push((other, "strided here".to_owned()));
-    diagnostic.help.push("dilate with `strides = 1`, and pool or stride in another layer".into());
-    None
 }

@@ -1,7 +1,7 @@
 //! `Dense`
 
 use crate::bind::{Args, Signature, optional, required, unsupported};
-use crate::ir::{Initializer, Shape, Weight};
+use crate::ir::{Shape, Weight};
 
 use super::activation::{self, Activation};
 use super::{Build, Built, Definition, Kind, macs, values};
@@ -54,12 +54,7 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     values(args, &at, &[&[positions, units]], "output values")?;
     let macs = macs(args, &at, &[positions, features, units])?;
 
-    let mut weights = vec![Weight {
-        name: "kernel",
-        shape: vec![features, units],
-        initializer: Initializer::GlorotUniform { fan_in: features, fan_out: units },
-        trainable: true,
-    }];
+    let mut weights = vec![Weight::glorot("kernel", &[features, units])];
     weights.extend(use_bias.then(|| Weight::bias(units)));
     let mut output = input.clone();
     if let Some(last) = output.0.last_mut() {

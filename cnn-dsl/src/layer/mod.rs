@@ -5,6 +5,7 @@ pub mod batch_normalization;
 pub mod concatenate;
 pub mod conv;
 pub mod dense;
+pub mod depthwise;
 pub mod dropout;
 pub mod flatten;
 pub mod merge;
@@ -116,6 +117,7 @@ impl Kind {
 /// Every layer of the language.
 pub const ALL: &[&Definition] = &[
     &conv::DEFINITION,
+    &depthwise::DEFINITION,
     &pool::DEFINITION,
     &flatten::DEFINITION,
     &dense::DEFINITION,
@@ -148,7 +150,6 @@ pub const NOT_YET: &[&str] = &[
     "Cropping1D",
     "Cropping2D",
     "DepthwiseConv1D",
-    "DepthwiseConv2D",
     "Dot",
     "ELU",
     "Embedding",

@@ -42,6 +42,31 @@ pub struct Placed {
 }
 
 impl Window {
+    /// The arguments `kernel_size`, `strides`, `padding` and `dilation_rate` of a convolution.
+    pub fn of_kernel(args: &mut Args<'_>) -> Option<Self> {
+        let size = args.pair("kernel_size");
+        let strides = args.pair_or("strides", [1, 1]);
+        let padding = args.choice_or("padding", PADDINGS, Padding::Valid);
+        let dilation = args.pair_or("dilation_rate", [1, 1]);
+        let (size, strides, padding, dilation) = (size?, strides?, padding?, dilation?);
+        Some(Self { what: "kernel", size, strides, dilation, padding })
+    }
+
+    /// Of some layers Keras supports steps over taps or holes between them, not both.
+    pub fn check_dilation(&self, args: &mut Args<'_>) -> Option<()> {
+        if self.strides == [1, 1] || self.dilation == [1, 1] {
+            return Some(());
+        }
+        let at = args.span("dilation_rate");
+        let other = args.span("strides");
+        let message = "`strides` and `dilation_rate` cannot both be greater than 1";
+        let diagnostic = args.error(at, message, "dilated here");
+        diagnostic.secondary.push((other, "strided here".to_owned()));
+        let help = "dilate with `strides = 1`, and pool or stride in another layer";
+        diagnostic.help.push(help.into());
+        None
+    }
+
     /// Slides over `height x width x channels`; a mistake at `at` if that is impossible.
     pub fn place(&self, args: &mut Args<'_>, at: &Span, image: [u64; 3]) -> Option<Placed> {
         let [height, width, channels] = image;

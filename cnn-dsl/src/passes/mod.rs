@@ -12,11 +12,14 @@ use crate::layer::Kind;
 
 pub use ops::lower;
 #[allow(unused_imports, reason = "for kinds of layer to come")]
-pub(crate) use ops::{array, elementwise, float, image_op, separate, softmax};
+pub(crate) use ops::{array, elementwise, float, image_op, separate, settings, softmax};
 pub use plan::{Backward, Buffer, Field, Plan, Pull, Step, plan, plan_with};
 
 /// Floats in a cache line: what the start of every array is rounded up to.
 pub(crate) const LINE: u64 = 16;
+
+/// Floats in a vector.
+pub(crate) const LANES: u64 = 8;
 
 /// Channels in a panel of packed weights.
 pub(crate) const PANEL: u64 = 16;

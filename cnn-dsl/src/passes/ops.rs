@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::{Needs, Op, PANEL, Scope, Sizes};
+use super::{LANES, Needs, Op, PANEL, Scope, Sizes};
 use crate::codegen::number;
 use crate::ir::{Layer, Model, Shape};
 use crate::layer::Kind;
@@ -208,26 +208,38 @@ pub(crate) fn float(value: f64) -> TokenStream {
 fn conv_descriptor(layer: &Layer, conv: &Conv2D, relu: bool) -> TokenStream {
     let (input, filters) = (array(&layer.input().0), number(conv.filters));
     let kernel = array(&conv.kernel_size);
-    let mut descriptor = quote!(Conv2D::new(#input, #filters, #kernel));
-    if conv.strides != [1, 1] {
-        let strides = array(&conv.strides);
-        descriptor.extend(quote!(.strides(#strides)));
+    let settings = settings(conv.strides, conv.dilation_rate, conv.padding, conv.use_bias, relu);
+    quote!(Conv2D::new(#input, #filters, #kernel) #settings)
+}
+
+/// What a convolution's description says beside its sizes, where that is not the usual.
+pub(crate) fn settings(
+    strides: [u64; 2],
+    dilation: [u64; 2],
+    padding: [u64; 4],
+    use_bias: bool,
+    relu: bool,
+) -> TokenStream {
+    let mut settings = TokenStream::new();
+    if strides != [1, 1] {
+        let strides = array(&strides);
+        settings.extend(quote!(.strides(#strides)));
     }
-    if conv.dilation_rate != [1, 1] {
-        let dilation = array(&conv.dilation_rate);
-        descriptor.extend(quote!(.dilation(#dilation)));
+    if dilation != [1, 1] {
+        let dilation = array(&dilation);
+        settings.extend(quote!(.dilation(#dilation)));
     }
-    if conv.padding != [0; 4] {
-        let padding = array(&conv.padding);
-        descriptor.extend(quote!(.padding(#padding)));
+    if padding != [0; 4] {
+        let padding = array(&padding);
+        settings.extend(quote!(.padding(#padding)));
     }
-    if !conv.use_bias {
-        descriptor.extend(quote!(.no_bias()));
+    if !use_bias {
+        settings.extend(quote!(.no_bias()));
     }
     if relu {
-        descriptor.extend(quote!(.relu()));
+        settings.extend(quote!(.relu()));
     }
-    descriptor
+    settings
 }
 
 /// What a convolution's sizes are made of.
@@ -291,8 +303,6 @@ fn conv_pool(
     pool: &MaxPooling2D,
     fused: &[&Layer],
 ) -> Op {
-    /// Floats in a vector.
-    const LANES: u64 = 8;
     let sizes = ConvSizes::of(layer, conv);
     let output = fused.last().map_or_else(|| layer.output.clone(), |last| last.output.clone());
     let row = (conv.kernel_size[1] * layer.input().last()).next_multiple_of(LANES);

@@ -6,6 +6,7 @@
 
 mod conv;
 mod dense;
+mod windows;
 
 use super::At;
 use crate::kernel::simd::Path;
@@ -98,5 +99,6 @@ fn plain_rust_gives_the_bits_of_the_best_path() {
     on_both_paths(&conv::convolutions(), |layer| conv::run(layer, Numbers::Noise, 1));
     on_both_paths(&conv::pooled_convolutions(), |layer| conv::run(layer, Numbers::Noise, 1));
     on_both_paths(&conv::poolings(), |layer| conv::run_pooling(layer, Numbers::Noise));
+    on_both_paths(&windows::table(), |entry| windows::run(entry, Numbers::Noise, 1));
     on_both_paths(&dense::table(), |entry| dense::run(entry, Numbers::Noise));
 }

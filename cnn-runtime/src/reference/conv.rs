@@ -1,4 +1,5 @@
-/// A two-dimensional convolution of one image: y = Σ x · kernel + bias, the kernel not flipped.
+/// A two-dimensional convolution of one image: y = Σ x · kernel + bias, the kernel not flipped, which
+/// is height x width x in / groups x out. With as many groups as channels it is depthwise.
 #[derive(Debug, Clone, Copy)]
 pub struct Conv2D {
     /// Height, width and channels of the input.
@@ -13,6 +14,8 @@ pub struct Conv2D {
     pub padding: [usize; 4],
     /// Distance of the kernel's rows and columns.
     pub dilation: [usize; 2],
+    /// Equal parts of the channels, each with filters of its own.
+    pub groups: usize,
 }
 
 impl Conv2D {
@@ -30,7 +33,7 @@ impl Conv2D {
     /// The number of kernel elements.
     #[must_use]
     pub fn kernel_len(&self) -> usize {
-        self.kernel_size[0] * self.kernel_size[1] * self.input[2] * self.filters
+        self.kernel_size[0] * self.kernel_size[1] * self.input[2] / self.groups * self.filters
     }
 
     /// The output for `bias`, one per filter.
@@ -67,6 +70,7 @@ impl Conv2D {
     /// Calls `f` with the flat indices of the input, kernel and output element of each product.
     fn for_each_product(&self, mut f: impl FnMut(usize, usize, usize)) {
         let [height, width, channels] = self.input;
+        let inputs = channels / self.groups;
         let [rows, columns, filters] = self.output();
         let [kernel_rows, kernel_columns] = self.kernel_size;
         // Where a kernel element lies on the input, if it does not lie on the padding.
@@ -80,12 +84,13 @@ impl Conv2D {
                     for tap_column in 0..kernel_columns {
                         let Some(h) = locate(row, tap_row, 0, height) else { continue };
                         let Some(w) = locate(column, tap_column, 1, width) else { continue };
-                        for channel in 0..channels {
-                            for filter in 0..filters {
-                                let tap = tap_row * kernel_columns + tap_column;
+                        let tap = tap_row * kernel_columns + tap_column;
+                        for filter in 0..filters {
+                            let group = filter / (filters / self.groups);
+                            for channel in 0..inputs {
                                 f(
-                                    (h * width + w) * channels + channel,
-                                    (tap * channels + channel) * filters + filter,
+                                    (h * width + w) * channels + group * inputs + channel,
+                                    (tap * inputs + channel) * filters + filter,
                                     (row * columns + column) * filters + filter,
                                 );
                             }

@@ -29,7 +29,7 @@ fn conv(
     padding: [usize; 4],
     dilation: [usize; 2],
 ) -> Conv2D {
-    Conv2D { input, filters, kernel_size, strides, padding, dilation }
+    Conv2D { input, filters, kernel_size, strides, padding, dilation, groups: 1 }
 }
 
 #[test]
@@ -43,6 +43,8 @@ fn convolution_gradients_agree_with_finite_differences() {
         conv([7, 5, 2], 2, [2, 3], [3, 2], [0; 4], [1, 1]),
         conv([7, 8, 1], 2, [3, 2], [1, 1], [2, 2, 1, 2], [2, 3]),
         conv([3, 4, 2], 2, [5, 5], [1, 1], [2, 2, 2, 2], [1, 1]),
+        Conv2D { groups: 2, ..conv([5, 4, 4], 6, [3, 2], [2, 1], [1, 1, 0, 1], [1, 1]) },
+        Conv2D { groups: 3, ..conv([4, 5, 3], 6, [2, 3], [1, 1], [0; 4], [2, 1]) },
     ] {
         let x = noise(layer.input.iter().product(), 1);
         let kernel = noise(layer.kernel_len(), 2);

@@ -50,6 +50,7 @@ fn no_case_is_left_out() {
     for_each_case!(list);
     let table = [
         ("conv2d", 38),
+        ("depthwise", 11),
         ("maxpool", 15),
         ("dense", 9),
         ("batchnorm", 13),

@@ -7,11 +7,13 @@
 
 #![allow(unsafe_code)]
 
+mod channels;
 mod sparse;
 mod tile;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
 pub(crate) use sparse::{Patch, STOPPED, gather, list, scatter};
 pub(crate) use tile::{COLUMNS, ROWS, Tile, load_columns, store_rows, tile, with_rows};
 

@@ -109,8 +109,16 @@ fn table(pools: &[Option<[usize; 2]>]) -> Vec<Entry> {
             if !fits(0) || !fits(1) {
                 continue;
             }
-            let slow =
-                reference::Conv2D { input, filters, kernel_size, strides, padding, dilation };
+            let groups = 1;
+            let slow = reference::Conv2D {
+                input,
+                filters,
+                kernel_size,
+                strides,
+                padding,
+                dilation,
+                groups,
+            };
             let (pool, output) = (pools[(i + w) % pools.len()], slow.output());
             match pool {
                 Some([down, across]) if down > output[0] || across > output[1] => {}

@@ -1,0 +1,161 @@
+//! `DepthwiseConv2D`
+
+use quote::quote;
+
+use crate::bind::{Args, Signature, optional, required, unsupported};
+use crate::codegen::number;
+use crate::ir::{Layer, Shape, Weight};
+use crate::passes::{LANES, Needs, Op, Sizes, array, image_op, separate, settings};
+
+use super::activation::{self, Activation};
+use super::window::Window;
+use super::{Build, Built, Compute, Definition, Kind, image, macs, values};
+
+/// Arguments of `DepthwiseConv2D`, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DepthwiseConv2D {
+    /// Kernels for each channel: outputs that it makes.
+    pub depth_multiplier: u64,
+    /// Height and width.
+    pub kernel_size: [u64; 2],
+    /// Vertical and horizontal step.
+    pub strides: [u64; 2],
+    /// Vertical and horizontal distance between taps.
+    pub dilation_rate: [u64; 2],
+    /// Rows and columns of zeros: top, bottom, left, right. All 0 for `valid`.
+    pub padding: [u64; 4],
+    /// Whether a bias is added.
+    pub use_bias: bool,
+    /// Applied to the result.
+    pub activation: Activation,
+}
+
+impl DepthwiseConv2D {
+    /// The convolution with its bias and, if asked, a relu.
+    pub(crate) fn op(&self, layer: &Layer, relu: bool) -> Op {
+        let lanes = layer.output.last().next_multiple_of(LANES);
+        let [kh, kw] = self.kernel_size;
+        let [top, bottom, left, right] = self.padding;
+        let (rows, columns) = (layer.input().0[0], layer.input().0[1]);
+        let framed = (rows + top + bottom) * (columns + left + right) * lanes;
+        let [down, across] = self.dilation_rate;
+        let spread = (rows + (kh - 1) * down) * (columns + (kw - 1) * across) * lanes;
+
+        let (input, kernel) = (array(&layer.input().0), array(&self.kernel_size));
+        let mut descriptor = quote!(DepthwiseConv2D::new(#input, #kernel));
+        if self.depth_multiplier > 1 {
+            let multiplier = number(self.depth_multiplier);
+            descriptor.extend(quote!(.multiplier(#multiplier)));
+        }
+        descriptor.extend(settings(
+            self.strides,
+            self.dilation_rate,
+            self.padding,
+            self.use_bias,
+            relu,
+        ));
+        Op {
+            sizes: Some(Sizes {
+                weights: layer.params(),
+                packed: (kh * kw + 1) * lanes,
+                transposed: kh * kw * lanes,
+                gradients: (kh * kw + 1) * lanes,
+                ..Sizes::default()
+            }),
+            scratch: [framed, framed + spread],
+            needs: Needs { input: true, output: true, ..Needs::default() },
+            ..image_op(layer, "DepthwiseConv2D", descriptor)
+        }
+    }
+}
+
+impl Compute for DepthwiseConv2D {
+    fn class(&self) -> &'static str {
+        DEFINITION.signature.name
+    }
+
+    fn arguments(&self) -> String {
+        format!(
+            "{} {:?} {:?} {:?} {:?} {} {}",
+            self.depth_multiplier,
+            self.kernel_size,
+            self.strides,
+            self.dilation_rate,
+            self.padding,
+            self.use_bias,
+            self.activation.name()
+        )
+    }
+
+    fn ops(&self, layer: &Layer, _index: u64) -> Vec<Op> {
+        let op = self.op(layer, self.activation == Activation::Relu);
+        [Some(op), separate(self.activation, layer)].into_iter().flatten().collect()
+    }
+
+    fn activation(&self) -> Option<Activation> {
+        Some(self.activation)
+    }
+}
+
+/// The layer's entry in [`super::ALL`].
+pub const DEFINITION: Definition = Definition {
+    signature: Signature {
+        name: "DepthwiseConv2D",
+        params: &[
+            required("kernel_size"),
+            optional("strides"),
+            optional("padding"),
+            optional("depth_multiplier"),
+            unsupported("data_format", "channels_last"),
+            optional("dilation_rate"),
+            optional("activation"),
+            optional("use_bias"),
+            unsupported("depthwise_initializer", "glorot_uniform"),
+            unsupported("bias_initializer", "zeros"),
+            unsupported("depthwise_regularizer", "None"),
+            unsupported("bias_regularizer", "None"),
+            unsupported("activity_regularizer", "None"),
+            unsupported("depthwise_constraint", "None"),
+            unsupported("bias_constraint", "None"),
+        ],
+    },
+    aliases: &[],
+    build: Build::One(build),
+};
+
+fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
+    let window = Window::of_kernel(args);
+    let depth_multiplier = args.size_or("depth_multiplier", 1);
+    let activation = activation::argument(args);
+    let use_bias = args.flag_or("use_bias", true);
+    let (window, depth_multiplier) = (window?, depth_multiplier?);
+
+    let image = image(args, input?)?;
+    let channels = image[2];
+    let at = args.span("kernel_size");
+    let placed = window.place(args, &at, image)?;
+
+    let [kh, kw] = window.size;
+    let [height, width] = placed.output;
+    let use_bias = use_bias?;
+    let at = args.at();
+    let outputs = [channels, depth_multiplier];
+    let bias = [u64::from(use_bias), channels, depth_multiplier];
+    values(args, &at, &[&[kh, kw, channels, depth_multiplier], &bias], "parameters")?;
+    let filters = values(args, &at, &[&outputs], "output channels")?;
+    values(args, &at, &[&[height, width, filters]], "output values")?;
+    let macs = macs(args, &at, &[height, width, kh, kw, filters])?;
+
+    let mut weights = vec![Weight::glorot("kernel", &[kh, kw, channels, depth_multiplier])];
+    weights.extend(use_bias.then(|| Weight::bias(filters)));
+    let kind = Kind::plain(DepthwiseConv2D {
+        depth_multiplier,
+        kernel_size: window.size,
+        strides: window.strides,
+        dilation_rate: window.dilation,
+        padding: placed.padding,
+        use_bias,
+        activation: activation?,
+    });
+    Some(Built { kind, output: Shape(vec![height, width, filters]), weights, macs })
+}
