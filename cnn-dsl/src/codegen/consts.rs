@@ -227,7 +227,14 @@ fn place(step: &Step) -> TokenStream {
     let fields = [
         ("weights", weights),
         ("packed", packed),
-        ("transposed", if step.backward == Backward::Full { transposed } else { 0 }),
+        (
+            "transposed",
+            if step.backward == Backward::Full && step.op.scope != Scope::Batch {
+                transposed
+            } else {
+                0
+            },
+        ),
         (
             "gradients",
             if step.op.sizes.is_some_and(|sizes| sizes.gradients > 0) { gradients } else { 0 },

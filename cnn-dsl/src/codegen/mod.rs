@@ -6,6 +6,7 @@
 
 mod consts;
 mod passes;
+mod repeats;
 mod skeleton;
 mod stages;
 mod storage;
@@ -43,7 +44,8 @@ pub fn emit(models: &[Model], options: &Options) -> TokenStream {
 
 fn emit_one(model: &Model, options: &Options) -> TokenStream {
     let plan = plan_with(model, options.input_gradient);
-    let code = Code { model, plan: &plan, runtime: &options.runtime };
+    let mut code = Code { model, plan: &plan, runtime: &options.runtime, chains: Vec::new() };
+    code.chains = code.find_chains();
     let public = code.public();
     let body: TokenStream =
         [code.layer_constants(), code.storage(), code.functions(), code.network()]
@@ -138,6 +140,8 @@ struct Code<'a> {
     model: &'a Model,
     plan: &'a Plan,
     runtime: &'a TokenStream,
+    /// Of all segments that take one image, in both directions.
+    chains: Vec<repeats::Chain>,
 }
 
 impl Code<'_> {

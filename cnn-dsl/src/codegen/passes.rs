@@ -4,23 +4,20 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use super::{Code, doc, ident, number};
+use super::repeats::{Chain, Direction};
+use super::{Code, ident, number};
 use crate::passes::{Backward, Pull, Scope, Step};
 
 /// Steps of one scope that follow each other.
 pub(super) struct Segment<'a> {
     pub(super) steps: &'a [Step],
     /// For chains of one image's operations.
-    number: usize,
+    pub(super) number: usize,
 }
 
 impl Segment<'_> {
     pub(super) fn scope(&self) -> Scope {
         self.steps[0].op.scope
-    }
-
-    pub(super) fn function(&self, direction: &str) -> Ident {
-        format_ident!("segment_{}_{direction}", self.number)
     }
 
     fn about(&self) -> String {
@@ -66,35 +63,13 @@ impl Code<'_> {
         ident(index.map_or("missing", |index| &self.plan.tape[index].name))
     }
 
-    /// The chains' functions.
+    /// The chains' functions; chains that differ in nothing but places and names are one.
     pub(super) fn functions(&self) -> TokenStream {
-        let segments = self.segments();
-        let chains = segments.iter().filter(|segment| segment.scope() != Scope::Shard);
-        chains
-            .map(|segment| {
-                let (forward, backward) =
-                    (self.chain_forward(segment), self.chain_backward(segment));
-                quote!(#forward #backward)
-            })
-            .collect()
+        let chains = self.chains.iter().filter(|chain| chain.is_first());
+        chains.map(|chain| self.function(chain)).collect()
     }
 
-    fn chain_forward(&self, segment: &Segment<'_>) -> TokenStream {
-        let (about, name) = (doc(&segment.about()), segment.function("forward"));
-        let calls = segment.steps.iter().map(|step| self.forward_call(step));
-        let (parameters, _) = self.forward_parameters(segment);
-        quote! {
-            #about
-            fn #name(#parameters) {
-                for i in 0..images {
-                    #(#calls)*
-                }
-            }
-        }
-    }
-
-    /// Parameters of a chain's forward function, and the arguments for them.
-    pub(super) fn forward_parameters(&self, segment: &Segment<'_>) -> (TokenStream, TokenStream) {
+    pub(super) fn forward_chain(&self, segment: &Segment<'_>) -> Chain {
         let packed_len = number(self.plan.weights[1]);
         let mut parameters = TokenStream::new();
         let mut arguments = TokenStream::new();
@@ -108,14 +83,57 @@ impl Code<'_> {
             parameters.extend(quote!(pass: Pass,));
             arguments.extend(quote!(pass,));
         }
-        parameters.extend(quote!(images: usize, a: &mut Activations<'_>,));
-        arguments.extend(quote!(images, &mut a,));
+        let mut arrays = (quote!(a: &mut Activations<'_>,), quote!(&mut a,));
         if segment.live().any(|step| step.op.needs.route) {
-            let muted = quote!(mut tape: Option<&mut Tape<'_>>,);
-            parameters.extend(muted);
-            arguments.extend(quote!(tape.as_mut(),));
+            arrays.0.extend(quote!(mut tape: Option<&mut Tape<'_>>,));
+            arrays.1.extend(quote!(tape.as_mut(),));
         }
-        (parameters, arguments)
+        Chain {
+            direction: Direction::Forward,
+            segment: segment.number,
+            about: segment.about(),
+            common: (parameters, arguments),
+            arrays,
+            calls: segment.steps.iter().map(|step| self.forward_call(step)).collect(),
+            shared: None,
+        }
+    }
+
+    pub(super) fn backward_chain(&self, segment: &Segment<'_>) -> Option<Chain> {
+        segment.live().next()?;
+        let transposed_len = number(self.plan.weights[2]);
+        let mut parameters = TokenStream::new();
+        let mut arguments = TokenStream::new();
+        if segment.scope() == Scope::Batch {
+            if segment.steps[0].pulls[0] == Pull::None {
+                return None;
+            }
+            let batch_len = number(self.plan.batch);
+            parameters.extend(quote!(batch: &[f32; #batch_len],));
+            arguments.extend(quote!(batch,));
+        } else if segment.live().any(|step| step.op.sizes.is_some()) {
+            parameters.extend(quote!(transposed: &[f32; #transposed_len],));
+            arguments.extend(quote!(transposed,));
+        }
+        if segment.live().any(|step| step.op.needs.pass) {
+            parameters.extend(quote!(pass: Pass,));
+            arguments.extend(quote!(pass,));
+        }
+        let mut arrays = (TokenStream::new(), TokenStream::new());
+        if segment.live().any(|step| step.op.needs.input || step.op.needs.output) {
+            arrays = (quote!(a: &Activations<'_>,), quote!(&a,));
+        }
+        arrays.0.extend(quote!(t: &mut Tape<'_>,));
+        arrays.1.extend(quote!(&mut t,));
+        Some(Chain {
+            direction: Direction::Backward,
+            segment: segment.number,
+            about: segment.about(),
+            common: (parameters, arguments),
+            arrays,
+            calls: segment.live().rev().map(|step| self.backward_call(step)).collect(),
+            shared: None,
+        })
     }
 
     pub(super) fn buffer(&self, index: usize) -> Ident {
@@ -157,52 +175,6 @@ impl Code<'_> {
             if self.plan.scratch > 0 { quote!(a.scratch,) } else { quote!(&mut [],) }
         });
         quote!(#constant.forward(#packed #pass #x &mut a.#y[i], #route #scratch);)
-    }
-
-    fn chain_backward(&self, segment: &Segment<'_>) -> Option<TokenStream> {
-        segment.live().next()?;
-        if segment.scope() == Scope::Batch && segment.steps[0].pulls[0] == Pull::None {
-            return None;
-        }
-        let (about, name) =
-            (doc(&format!("Back through {}", segment.about())), segment.function("backward"));
-        let calls = segment.live().rev().map(|step| self.backward_call(step));
-        let (parameters, _) = self.backward_parameters(segment);
-        Some(quote! {
-            #about
-            fn #name(#parameters) {
-                for i in 0..images {
-                    #(#calls)*
-                }
-            }
-        })
-    }
-
-    pub(super) fn backward_parameters(&self, segment: &Segment<'_>) -> (TokenStream, TokenStream) {
-        let transposed_len = number(self.plan.weights[2]);
-        let mut parameters = TokenStream::new();
-        let mut arguments = TokenStream::new();
-        if segment.scope() == Scope::Batch {
-            let batch_len = number(self.plan.batch);
-            parameters.extend(quote!(batch: &[f32; #batch_len],));
-            arguments.extend(quote!(batch,));
-        } else if segment.live().any(|step| step.op.sizes.is_some()) {
-            parameters.extend(quote!(transposed: &[f32; #transposed_len],));
-            arguments.extend(quote!(transposed,));
-        }
-        if segment.live().any(|step| step.op.needs.pass) {
-            parameters.extend(quote!(pass: Pass,));
-            arguments.extend(quote!(pass,));
-        }
-        parameters.extend(quote!(images: usize,));
-        arguments.extend(quote!(images,));
-        if segment.live().any(|step| step.op.needs.input || step.op.needs.output) {
-            parameters.extend(quote!(a: &Activations<'_>,));
-            arguments.extend(quote!(&a,));
-        }
-        parameters.extend(quote!(t: &mut Tape<'_>,));
-        arguments.extend(quote!(&mut t,));
-        (parameters, arguments)
     }
 
     /// A buffer's gradient: a row of it, or the one row there is.

@@ -5,9 +5,10 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::passes::{Segment, named};
+use super::repeats::{Direction, borrows};
 use super::storage::start;
 use super::{Code, ident, number};
-use crate::passes::{Pull, Scope, Step};
+use crate::passes::{Scope, Step};
 
 impl Code<'_> {
     /// `forward`, `backward`, `weight_gradients`, and what stages need.
@@ -41,9 +42,7 @@ impl Code<'_> {
                 quote!(#constant.moving(packed),)
             }
         });
-        let function = segment.function("forward");
-        let (_, arguments) = self.forward_parameters(segment);
-        quote!(#function(#constants #arguments);)
+        self.call(Direction::Forward, segment, constants)
     }
 
     fn forward(&self, segments: &[Segment<'_>]) -> TokenStream {
@@ -56,8 +55,7 @@ impl Code<'_> {
         let routes = self.live().any(|step| step.op.needs.route);
         let tape = choose(routes, "tape");
         let carve = routes.then(|| quote!(let mut tape = tape.map(Tape::carve);));
-        let chains = segments.iter().any(|segment| segment.scope() != Scope::Shard);
-        let a = if chains { quote!(mut a) } else { quote!(a) };
+        let a = mutable("a", &calls);
         let [images, capacity, arena] =
             ["images", "capacity", "arena"].map(|name| choose(!steps.is_empty(), name));
         let carve_arena =
@@ -89,7 +87,9 @@ impl Code<'_> {
             });
             quote!(#(#calls)* #measure)
         });
-        let bodies = arms(bodies.collect());
+        let bodies: Vec<_> = bodies.collect();
+        let a = mutable("a", &bodies);
+        let bodies = arms(bodies);
         let steps = &self.plan.steps;
         let weights = steps.iter().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
         let packed = choose(weights, "packed");
@@ -113,7 +113,7 @@ impl Code<'_> {
                 arena: &mut [f32],
                 tape: &mut [f32],
             ) {
-                let mut a = Activations::carve(arena, #shard);
+                let #a = Activations::carve(arena, #shard);
                 #tape
                 match stage { #bodies }
             }
@@ -127,12 +127,7 @@ impl Code<'_> {
         if segment.scope() == Scope::Shard {
             return segment.live().map(|step| self.backward_call(step)).collect();
         }
-        if segment.scope() == Scope::Batch && segment.steps[0].pulls[0] == Pull::None {
-            return TokenStream::new();
-        }
-        let function = segment.function("backward");
-        let (_, arguments) = self.backward_parameters(segment);
-        quote!(#function(#arguments);)
+        self.call(Direction::Backward, segment, None)
     }
 
     fn clear(&self) -> Option<TokenStream> {
@@ -151,8 +146,7 @@ impl Code<'_> {
         let arena = choose(reads, "arena");
         let shard = number(self.plan.shard);
         let carve_arena = reads.then(|| quote!(let a = Activations::carve(arena, #shard);));
-        let chains = any(|step| step.op.scope != Scope::Shard);
-        let t = if chains { quote!(mut t) } else { quote!(t) };
+        let t = mutable("t", &calls);
         let carve_tape = (!calls.is_empty()).then(|| quote!(let #t = Tape::carve(tape);));
         let clear = self.clear();
         quote! {
@@ -185,15 +179,13 @@ impl Code<'_> {
             let measure = (stage > 0).then(|| self.measure_back(&segments[0].steps[0]));
             quote!(#clear #behind #(#calls)* #measure)
         });
-        let bodies = arms(bodies.collect());
+        let bodies: Vec<_> = bodies.collect();
+        let t = mutable("t", &bodies);
+        let bodies = arms(bodies);
         let weights = self.live().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
         let transposed = choose(weights, "transposed");
         let pass = choose(self.live().any(|step| step.op.needs.pass), "pass");
         let shard = number(self.plan.shard);
-        let chains = self.segments().iter().any(|segment| {
-            segment.scope() != Scope::Shard && !self.backward_segment(segment).is_empty()
-        });
-        let t = if chains { quote!(mut t) } else { quote!(t) };
         quote! {
             fn backward(
                 stage: usize,
@@ -320,6 +312,13 @@ fn arms(bodies: Vec<TokenStream>) -> TokenStream {
         quote!(#index => { #body })
     });
     arms.collect()
+}
+
+/// The binding of `name`, mutable if a call borrows it so.
+fn mutable(name: &str, calls: &[TokenStream]) -> TokenStream {
+    let binding = ident(name);
+    let mutable = calls.iter().any(|call| borrows(call.clone(), name));
+    if mutable { quote!(mut #binding) } else { quote!(#binding) }
 }
 
 /// A parameter's name, marked where it is not used.

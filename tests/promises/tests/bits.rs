@@ -22,6 +22,26 @@ cnn_runtime::cnn! {
     }
 }
 
+cnn_runtime::cnn! {
+    /// Training goes over the batch in stages, and chains repeat.
+    model Normalized {
+        input(28, 28, 1);
+        MaxPooling2D(4);
+        Conv2D(17, 3, padding = same, use_bias = false);
+        BatchNormalization;
+        ReLU;
+        Conv2D(17, 3, padding = same, use_bias = false);
+        BatchNormalization;
+        ReLU;
+        Conv2D(17, 3, padding = same, use_bias = false);
+        BatchNormalization(scale = false);
+        Activation(tanh);
+        Flatten;
+        Dense(10, activation = softmax);
+        compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
+    }
+}
+
 /// A build without optimisation is some fifty times slower, and takes as many fewer steps.
 const STEPS: usize = if cfg!(debug_assertions) { 1 } else { 50 };
 
@@ -48,6 +68,11 @@ fn threads_never_show_in_mnist_mlp() {
 fn threads_never_show_with_dropout() {
     threads_never_show::<Mixed>(8, 60);
     assert_ne!(train::<Mixed>(1, 1, 8, 1), train::<Mixed>(2, 1, 8, 1), "seeds give other weights");
+}
+
+#[test]
+fn threads_never_show_in_statistics_of_the_batch() {
+    threads_never_show::<Normalized>(3, 37);
 }
 
 /// Through the whole trainer: shuffled, validated, with a short last batch.
@@ -82,6 +107,7 @@ fn plain_rust_gives_the_bits_of_avx2() {
         assert!(best == portable, "{} differs between {:?} and plain Rust", N::NAME, Path::best());
     }
     both::<Mixed>(8, 20);
+    both::<Normalized>(2, 20);
     both::<MnistCnn>(2, 3);
     both::<MnistMlp>(2, 3);
 }
