@@ -49,7 +49,8 @@ fn report(file: &Path, problem: &Problem, format: Format, outcome: &mut Outcome)
         Format::Human => complain(&problem.human(file)),
         Format::Json => {
             for object in objects(file, problem) {
-                outcome.output += &format!("{object}\n");
+                outcome.output += &object.to_string();
+                outcome.output.push('\n');
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cnn_dsl::codegen::{self, Options};
 
-use crate::{Outcome, Status, input, write};
+use crate::{Outcome, Status, difference, input, write};
 
 /// Prints the code, unless it is to be compared with `expected` or written to `out`.
 pub fn run(file: &Path, expected: Option<&Path>, out: Option<&Path>) -> Outcome {
@@ -45,28 +45,7 @@ fn compare(file: &Path, code: &str, expected: &Path) -> Outcome {
     let complaint = format!(
         "error: `{shown}` is not what `{spec}` compiles to\n{}  = help: `cnn emit {spec} -o \
          {shown}` renews it",
-        first_difference(&shown.to_string(), &String::from_utf8_lossy(&found), code)
+        difference::first(&shown.to_string(), &String::from_utf8_lossy(&found), code)
     );
     Outcome::failed(Status::Wrong, &complaint)
-}
-
-/// The first line that differs, as it is and as it should be.
-fn first_difference(path: &str, found: &str, code: &str) -> String {
-    let (mut old, mut new) = (found.split('\n'), code.split('\n'));
-    let mut line = 1;
-    loop {
-        match (old.next(), new.next()) {
-            (Some(old), Some(new)) if old == new => line += 1,
-            (None, None) => return String::new(),
-            (old, new) => {
-                let side = |mark: char, text: Option<&str>| match text {
-                    // A carriage return would be invisible.
-                    Some(text) => format!("  {mark} {}\n", text.replace('\r', "\\r")),
-                    None => format!("  {mark} (the end of the file)\n"),
-                };
-                let place = format!(" --> {path}:{line}\n");
-                return [place, side('-', old), side('+', new)].concat();
-            }
-        }
-    }
 }

@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod difference;
 mod emit;
+mod format;
 mod graph;
 mod input;
 mod report;
@@ -39,6 +41,15 @@ enum Command {
         /// How to report mistakes
         #[arg(long, value_enum, default_value_t = check::Format::Human)]
         format: check::Format,
+    },
+    /// Bring files into the one layout of the language
+    Fmt {
+        /// Files to format in place; folders are searched for *.cnn, `-` is standard input
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Change nothing, and fail if anything would change
+        #[arg(long)]
+        check: bool,
     },
     /// Print layers, output shapes and parameter counts
     Summary {
@@ -120,6 +131,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Outcome {
     match command {
         Command::Check { files, format } => check::run(files, *format),
+        Command::Fmt { files, check } => format::run(files, *check),
         Command::Summary { file, format, model } => {
             input::with_models(file, model.as_deref(), |models| match format {
                 SummaryFormat::Table => {

@@ -1,5 +1,7 @@
 //! The program as its users call it.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -82,7 +84,7 @@ fn check_speaks_to_editors() {
         let label = &object["labels"][0];
         let offset = |end: &str| usize::try_from(label[end]["offset"].as_u64().unwrap()).unwrap();
         assert!(["Dence", "a"].contains(&&text[offset("start")..offset("end")]));
-        shown += &format!("{object:#}\n");
+        let _ = writeln!(shown, "{object:#}");
     }
     insta::assert_snapshot!("check_json", shown);
 
@@ -200,6 +202,73 @@ fn emit_writes_and_finds_drift() {
     std::fs::write(&path, code.trim_end()).unwrap();
     assert_eq!(check().status.code(), Some(1), "{}", stderr(&check()));
     assert_eq!(cnn(&["emit", "mnist_cnn.cnn", "-o", out, "--check", out]).status.code(), Some(2));
+}
+
+/// Standard input in, and what comes of it.
+fn cnn_of(args: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cnn"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn fmt_formats_in_place() {
+    const ROUGH: &str = "model Net{input(4); // four\nDense(2,activation=relu);}";
+    const NEAT: &str = "model Net {\n    input(4); // four\n    Dense(2, activation = relu);\n}\n";
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
+    let (rough, neat) = (write("rough.cnn", ROUGH), write("neat.cnn", NEAT));
+    let broken = write("wrong.cnn", "model Net { input(4) }");
+    let all = folder.path().to_str().unwrap();
+
+    let checked = cnn(&["fmt", "--check", all]);
+    assert_eq!(checked.status.code(), Some(1));
+    insta::assert_snapshot!("fmt_check", stderr(&checked).replace(all, "folder"));
+    assert_eq!((read(&rough), stdout(&checked)), (ROUGH.to_owned(), ""));
+
+    // What is wrong is left alone, and keeps nobody from formatting the rest.
+    let formatted = cnn(&["fmt", all]);
+    assert_eq!(formatted.status.code(), Some(1));
+    assert!(stderr(&formatted).contains("wrong.cnn:1:"), "{}", stderr(&formatted));
+    assert_eq!((read(&rough), read(&neat)), (NEAT.to_owned(), NEAT.to_owned()));
+    assert_eq!(read(&broken), "model Net { input(4) }");
+    let again = cnn(&["fmt", "--check", rough.to_str().unwrap(), neat.to_str().unwrap()]);
+    assert_eq!((again.status.code(), stderr(&again)), (Some(0), ""));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "nothing else is left");
+
+    let piped = cnn_of(&["fmt", "-"], ROUGH);
+    assert_eq!((piped.status.code(), stdout(&piped)), (Some(0), NEAT));
+    assert_eq!(cnn_of(&["fmt", "-", "--check"], ROUGH).status.code(), Some(1));
+    assert_eq!(cnn_of(&["fmt", "-", "--check"], NEAT).status.code(), Some(0));
+    assert!(stderr(&cnn_of(&["fmt", "-"], "model")).contains("<stdin>:1:6"));
+    assert_eq!(cnn(&["fmt", "nowhere.cnn"]).status.code(), Some(2));
+}
+
+/// Formatting changes what a file says, not who may read it, nor where it lies.
+#[cfg(unix)]
+#[test]
+fn fmt_keeps_links_and_permissions() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("net.cnn"), folder.path().join("link.cnn"));
+    std::fs::write(&path, "model   Net {}").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("net.cnn", &link).unwrap();
+    assert_eq!(cnn(&["fmt", link.to_str().unwrap()]).status.code(), Some(0));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "model Net {}\n");
+    assert!(link.is_symlink());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod build;
 pub mod codegen;
 pub mod count;
 pub mod diagnostics;
+pub mod format;
 pub mod ir;
 pub mod layer;
 pub mod lower;

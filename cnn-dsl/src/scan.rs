@@ -64,7 +64,8 @@ pub fn tokens(text: &str, mut at: usize) -> impl Iterator<Item = Token> {
     })
 }
 
-fn block_comment(rest: &str) -> (Option<TokenKind>, usize) {
+/// What kind of token the block comment at the start of `rest` is, and its length.
+pub(crate) fn block_comment(rest: &str) -> (Option<TokenKind>, usize) {
     let doc = rest.starts_with("/**") && !rest.starts_with("/***") && !rest.starts_with("/**/");
     let bytes = rest.as_bytes();
     let (mut depth, mut at) = (0, 0);
