@@ -25,6 +25,7 @@ pub struct Param {
 #[derive(Debug)]
 enum Need {
     Required,
+    Unless { other: &'static str },
     Optional,
     Unsupported { accepted: &'static str },
 }
@@ -33,6 +34,12 @@ enum Need {
 #[must_use]
 pub const fn required(name: &'static str) -> Param {
     Param { name, need: Need::Required }
+}
+
+/// A parameter without default that need not be given if `other` is.
+#[must_use]
+pub const fn required_unless(name: &'static str, other: &'static str) -> Param {
+    Param { name, need: Need::Unless { other } }
 }
 
 /// A parameter with a default.
@@ -76,6 +83,10 @@ impl Interval {
         half_open: false,
         name: "a number greater than 0",
     };
+
+    /// Whatever a weight can be.
+    pub const ANY: Self =
+        Self { from: f32::MIN as f64, to: f32::MAX as f64, half_open: false, name: "a number" };
 
     fn contains(self, value: f64) -> bool {
         value >= self.from && if self.half_open { value < self.to } else { value <= self.to }
@@ -212,7 +223,12 @@ impl<'a> Args<'a> {
             .zip(&self.values)
             .zip(misplaced)
             .filter(|((param, value), misplaced)| {
-                matches!(param.need, Need::Required) && value.is_none() && !**misplaced
+                let needed = match param.need {
+                    Need::Required => true,
+                    Need::Unless { other } => self.value(other).is_none(),
+                    Need::Optional | Need::Unsupported { .. } => false,
+                };
+                needed && value.is_none() && !**misplaced
             })
             .map(|((param, _), _)| quote(param.name))
             .collect();
@@ -279,8 +295,21 @@ impl<'a> Args<'a> {
         self.values[slot.expect("a parameter of the signature")]
     }
 
+    /// The value of a parameter, `None` where it is left out, is `None`, or there is no such
+    /// parameter.
+    #[must_use]
+    pub fn given_if_known(&self, name: &str) -> Option<&'a Expr> {
+        let slot = self.signature.params.iter().position(|param| param.name == name)?;
+        self.values[slot].filter(|value| !is_none(value))
+    }
+
     fn given(&self, name: &str) -> Option<&'a Expr> {
         self.value(name).filter(|value| !is_none(value))
+    }
+
+    /// Takes over the mistakes in a call that is one of the values.
+    pub fn absorb(&mut self, nested: Args<'_>) {
+        self.errors.extend(nested.errors);
     }
 
     fn wrong<T>(&mut self, value: &Expr, name: &str, rule: &str) -> Option<T> {
@@ -375,7 +404,8 @@ impl<'a> Args<'a> {
         }
     }
 
-    fn number_of(&mut self, value: &Expr, name: &str, interval: Interval) -> Option<f64> {
+    /// One value as a number inside an interval.
+    pub fn number_of(&mut self, value: &Expr, name: &str, interval: Interval) -> Option<f64> {
         let number = match &value.kind {
             ExprKind::Number(text) => text.replace('_', "").parse::<f64>().ok(),
             ExprKind::Str(_) | ExprKind::Tuple(_) | ExprKind::List(_) | ExprKind::Call(_) => None,

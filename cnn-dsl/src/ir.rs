@@ -129,7 +129,7 @@ impl Layer {
 }
 
 /// A trainable or fixed array of a layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Weight {
     /// Keras's name: `kernel`, `bias`.
     pub name: &'static str,
@@ -137,6 +137,8 @@ pub struct Weight {
     pub shape: Vec<u64>,
     /// How a new model fills it.
     pub initializer: Initializer,
+    /// What its size adds to the loss.
+    pub regularizer: Regularizer,
     /// Whether training changes it.
     pub trainable: bool,
 }
@@ -148,23 +150,6 @@ impl Weight {
         self.shape.iter().product()
     }
 
-    /// A kernel, filled as Keras does unless told otherwise: the last two sizes are what goes in
-    /// and what comes out, all before them are places that see it.
-    #[must_use]
-    pub fn glorot(name: &'static str, shape: &[u64]) -> Self {
-        let (places, ends) = shape.split_at(shape.len().saturating_sub(2));
-        let field: u64 = places.iter().product();
-        let [fan_in, fan_out] = [ends.first(), ends.last()].map(|end| field * end.unwrap_or(&1));
-        let initializer = Initializer::GlorotUniform { fan_in, fan_out };
-        Self { name, shape: shape.to_vec(), initializer, trainable: true }
-    }
-
-    /// The bias of a layer with `units` outputs: zeros.
-    #[must_use]
-    pub fn bias(units: u64) -> Self {
-        Self { name: "bias", shape: vec![units], initializer: Initializer::Zeros, trainable: true }
-    }
-
     /// Whether it holds none; never true of a checked weight.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -172,20 +157,75 @@ impl Weight {
     }
 }
 
-/// How fresh weights are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How fresh weights are filled. Numbers are kept as written, in `f64`.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Initializer {
-    /// Uniform in ±sqrt(6 / (`fan_in` + `fan_out`)) (Glorot and Bengio 2010).
-    GlorotUniform {
-        /// Inputs a unit sees: `kh * kw * in` or `in`.
-        fan_in: u64,
-        /// Outputs an input feeds: `kh * kw * out` or `out`.
-        fan_out: u64,
+    /// One number everywhere.
+    Constant(f64),
+    /// Each number alike in an interval.
+    Uniform {
+        /// Its lower end.
+        min: f64,
+        /// Its upper end.
+        max: f64,
     },
-    /// All zero.
-    Zeros,
-    /// All one.
-    Ones,
+    /// Normally distributed.
+    Normal {
+        /// The middle.
+        mean: f64,
+        /// The standard deviation.
+        stddev: f64,
+    },
+    /// Normally distributed, and drawn again beyond two standard deviations.
+    TruncatedNormal {
+        /// The middle.
+        mean: f64,
+        /// The standard deviation before anything is drawn again.
+        stddev: f64,
+    },
+    /// Of mean 0 and variance `scale / fan` (He et al. 2015; Glorot and Bengio 2010).
+    VarianceScaling {
+        /// The variance of a sum over `fan` of them.
+        scale: f64,
+        /// Inputs a unit sees, outputs an input feeds, or the mean of both; at least 1.
+        fan: f64,
+        /// The shape of the distribution.
+        distribution: Distribution,
+    },
+    /// The numbers that the text gives, in the order of the shape.
+    Values(Vec<f32>),
+}
+
+impl Initializer {
+    /// All 0.
+    pub const ZEROS: Self = Self::Constant(0.0);
+    /// All 1.
+    pub const ONES: Self = Self::Constant(1.0);
+}
+
+/// Distributions of [`Initializer::VarianceScaling`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distribution {
+    /// In ±sqrt(3 variance).
+    Uniform,
+    /// Beyond two standard deviations drawn again, after which the variance is the one asked for.
+    TruncatedNormal,
+    /// Normal.
+    UntruncatedNormal,
+}
+
+/// Adds `l1 * sum |w| + l2 * sum w²` to the loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Regularizer {
+    /// The factor of the sum of absolute values, 0 without.
+    pub l1: f64,
+    /// The factor of the sum of squares, 0 without.
+    pub l2: f64,
+}
+
+impl Regularizer {
+    /// Adds nothing.
+    pub const NONE: Self = Self { l1: 0.0, l2: 0.0 };
 }
 
 /// `compile(loss = …, optimizer = …, metrics = […])`: what the program may override.

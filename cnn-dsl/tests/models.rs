@@ -101,7 +101,7 @@ fn summaries() {
 
 #[test]
 fn good_texts() {
-    for name in ["convolutions", "everything", "optimizer", "nothing"] {
+    for name in ["convolutions", "everything", "optimizer", "nothing", "weights"] {
         let models = good(&format!("{name}.cnn"));
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_debug_snapshot!(format!("good_{name}"), models);
@@ -220,4 +220,45 @@ fn the_deepest_nesting_allowed_parses() {
     let text = format!("model Net {{ input(7); Dense({deep}); }}");
     let models = std::thread::spawn(move || cnn_dsl::compile(&text)).join().unwrap().unwrap();
     assert_eq!(models[0].params(), 80);
+}
+
+/// Different words for the same weights are equal models.
+#[test]
+fn weights_said_in_several_ways_are_equal() {
+    let weights = |arguments: &str| {
+        one(&format!("input(5, 4, 3); Conv2D(2, (3, 2), {arguments});")).layers[0].weights.clone()
+    };
+    for same in [
+        ["use_bias = true", "kernel_initializer = GlorotUniform(), bias_initializer = zeros"],
+        ["kernel_initializer = zeros", "kernel_initializer = Constant(-0.0)"],
+        ["kernel_initializer = he_normal", "kernel_initializer = VarianceScaling(2)"],
+        [
+            "kernel_initializer = glorot_uniform",
+            "kernel_initializer = VarianceScaling(mode = fan_avg, distribution = uniform)",
+        ],
+        ["kernel_regularizer = L2(0)", "kernel_regularizer = None"],
+        ["kernel_regularizer = l1_l2", "kernel_regularizer = L1L2(0.01, 0.01)"],
+    ] {
+        assert_eq!(weights(same[0]), weights(same[1]), "{same:?}");
+    }
+    assert_ne!(weights("kernel_initializer = ones"), weights("bias_initializer = ones"));
+    assert_ne!(weights("kernel_regularizer = l1"), weights("kernel_regularizer = l2"));
+}
+
+/// Keras's `compute_fans`: a 3x2 kernel from 3 to 2 channels, and a matrix.
+#[test]
+fn fans_are_keras() {
+    use cnn_dsl::ir::{Distribution, Initializer};
+    for (mode, fans) in
+        [("fan_in", [18.0, 30.0]), ("fan_out", [12.0, 7.0]), ("fan_avg", [15.0, 18.5])]
+    {
+        let scaling = format!("kernel_initializer = VarianceScaling(1, {mode})");
+        let conv = one(&format!("input(5, 4, 3); Conv2D(2, (3, 2), {scaling});"));
+        let dense = one(&format!("input(30); Dense(7, {scaling});"));
+        for (model, fan) in [conv, dense].iter().zip(fans) {
+            let distribution = Distribution::TruncatedNormal;
+            let expected = Initializer::VarianceScaling { scale: 1.0, fan, distribution };
+            assert_eq!(model.layers[0].weights[0].initializer, expected, "{mode}");
+        }
+    }
 }

@@ -48,6 +48,7 @@ pub mod buffer;
 pub mod checkpoint;
 pub mod data;
 pub mod engine;
+mod initializer;
 mod kernel;
 pub mod layer;
 pub mod loss;

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 
 use crate::buffer::{Buffer, Floats, Storage};
 use crate::data::{ExamplesError, Inputs};
+use crate::initializer;
 use crate::kernel::elementwise;
-use crate::network::{Initializer, Network, Pass};
+use crate::network::{Network, Pass};
 use crate::rng::Rng;
 
 /// A compiled network `N` with its weights.
@@ -158,17 +159,7 @@ pub(crate) fn tensor<'a, N: Network>(floats: &'a [f32], name: &str) -> Option<Ar
 fn initialize<N: Network>(weights: &mut [f32], seed: u64) {
     for (stream, info) in N::TENSORS.iter().enumerate() {
         let values = &mut weights[info.offset..][..info.len()];
-        match info.initializer {
-            Initializer::Zeros => values.fill(0.0),
-            Initializer::Ones => values.fill(1.0),
-            Initializer::GlorotUniform { fan_in, fan_out } => {
-                let limit = (6.0 / (fan_in + fan_out) as f64).sqrt() as f32;
-                let mut rng = Rng::new(seed, stream as u64);
-                for value in values {
-                    *value = limit * (2.0 * rng.uniform() - 1.0);
-                }
-            }
-        }
+        initializer::fill(info.initializer, &mut Rng::new(seed, stream as u64), values);
     }
 }
 

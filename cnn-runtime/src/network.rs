@@ -19,7 +19,7 @@ pub struct LayerInfo {
 }
 
 /// One array of weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TensorInfo {
     /// `conv2d/kernel`
     pub name: &'static str,
@@ -31,6 +31,8 @@ pub struct TensorInfo {
     pub trainable: bool,
     /// How a new model fills it.
     pub initializer: Initializer,
+    /// What its size adds to the loss.
+    pub regularizer: Regularizer,
 }
 
 impl TensorInfo {
@@ -47,20 +49,68 @@ impl TensorInfo {
     }
 }
 
-/// How fresh weights are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How fresh weights are filled, as Keras does.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initializer {
-    /// Uniform in ±sqrt(6 / (`fan_in` + `fan_out`)) (Glorot and Bengio 2010).
-    GlorotUniform {
-        /// Inputs of a unit.
-        fan_in: usize,
-        /// Outputs that an input feeds.
-        fan_out: usize,
+    /// One number everywhere.
+    Constant(f64),
+    /// Each number alike in an interval.
+    Uniform {
+        /// Its lower end.
+        min: f64,
+        /// Its upper end.
+        max: f64,
     },
-    /// All zero.
-    Zeros,
-    /// All one.
-    Ones,
+    /// Normally distributed.
+    Normal {
+        /// The middle.
+        mean: f64,
+        /// The standard deviation.
+        stddev: f64,
+    },
+    /// Normally distributed, and drawn again beyond two standard deviations.
+    TruncatedNormal {
+        /// The middle.
+        mean: f64,
+        /// The standard deviation before anything is drawn again.
+        stddev: f64,
+    },
+    /// Of mean 0 and variance `scale / fan` (He et al. 2015; Glorot and Bengio 2010).
+    VarianceScaling {
+        /// The variance of a sum over `fan` of them.
+        scale: f64,
+        /// Inputs of a unit, outputs that an input feeds, or the mean of both.
+        fan: f64,
+        /// The shape of the distribution.
+        distribution: Distribution,
+    },
+    /// The numbers themselves, as many as the tensor holds.
+    Values(&'static [f32]),
+}
+
+/// Distributions of [`Initializer::VarianceScaling`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distribution {
+    /// In ±sqrt(3 variance).
+    Uniform,
+    /// Beyond two standard deviations drawn again, after which the variance is the one asked for.
+    TruncatedNormal,
+    /// Normal.
+    UntruncatedNormal,
+}
+
+/// Adds `l1 * sum |w| + l2 * sum w²` to the loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Regularizer {
+    /// The factor of the sum of absolute values, 0 without.
+    pub l1: f64,
+    /// The factor of the sum of squares, 0 without.
+    pub l2: f64,
+}
+
+impl Regularizer {
+    /// Adds nothing.
+    pub const NONE: Self = Self { l1: 0.0, l2: 0.0 };
 }
 
 /// What training minimises.

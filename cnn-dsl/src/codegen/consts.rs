@@ -3,8 +3,8 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use super::{Code, doc, ident, number};
-use crate::ir::{Initializer, Layer, Loss, Model, Optimizer, Shape};
+use super::{Code, decimal, doc, ident, number};
+use crate::ir::{Initializer, Layer, Loss, Model, Optimizer, Regularizer, Shape};
 use crate::passes::{Backward, Scope, Step};
 use crate::summary;
 
@@ -130,11 +130,12 @@ impl Code<'_> {
                     let name = format!("{}/{}", layer.name, weight.name);
                     let shape = weight.shape.iter().map(|&size| number(size));
                     let (at, trainable) = (number(offset), weight.trainable);
-                    let initializer = initializer(weight.initializer);
+                    let initializer = initializer(&weight.initializer);
+                    let regularizer = regularizer(weight.regularizer);
                     lines.push(quote! {
                         TensorInfo {
                             name: #name, shape: &[#(#shape),*], offset: #at, trainable: #trainable,
-                            initializer: #initializer,
+                            initializer: #initializer, regularizer: #regularizer,
                         }
                     });
                     offset += weight.len();
@@ -162,7 +163,7 @@ impl Code<'_> {
         };
         let optimizer = match self.model.compile.as_ref().map(|compile| compile.optimizer) {
             Some(Optimizer::RMSprop { learning_rate, rho, epsilon }) => {
-                let [learning_rate, rho, epsilon] = [learning_rate, rho, epsilon].map(float);
+                let [learning_rate, rho, epsilon] = [learning_rate, rho, epsilon].map(decimal);
                 quote! {
                     OptimizerKind::RMSprop {
                         learning_rate: #learning_rate, rho: #rho, epsilon: #epsilon,
@@ -177,11 +178,6 @@ impl Code<'_> {
             }
         }
     }
-}
-
-/// `0.001`, `1e-7`: the shortest digits that give the number back.
-fn float(value: f64) -> Literal {
-    format!("{value:?}").parse().unwrap_or_else(|_| Literal::f64_unsuffixed(value))
 }
 
 /// Text with its lines as they are.
@@ -264,13 +260,44 @@ fn shape_constant(about: &str, name: &str, shape: &Shape) -> TokenStream {
     quote!(#about pub const #name: [usize; #rank] = #sizes;)
 }
 
-fn initializer(initializer: Initializer) -> TokenStream {
+fn initializer(initializer: &Initializer) -> TokenStream {
     match initializer {
-        Initializer::GlorotUniform { fan_in, fan_out } => {
-            let (fan_in, fan_out) = (number(fan_in), number(fan_out));
-            quote!(Initializer::GlorotUniform { fan_in: #fan_in, fan_out: #fan_out })
+        Initializer::Constant(value) => {
+            let value = decimal(*value);
+            quote!(Initializer::Constant(#value))
         }
-        Initializer::Zeros => quote!(Initializer::Zeros),
-        Initializer::Ones => quote!(Initializer::Ones),
+        Initializer::Uniform { min, max } => {
+            let (min, max) = (decimal(*min), decimal(*max));
+            quote!(Initializer::Uniform { min: #min, max: #max })
+        }
+        Initializer::Normal { mean, stddev } => {
+            let (mean, stddev) = (decimal(*mean), decimal(*stddev));
+            quote!(Initializer::Normal { mean: #mean, stddev: #stddev })
+        }
+        Initializer::TruncatedNormal { mean, stddev } => {
+            let (mean, stddev) = (decimal(*mean), decimal(*stddev));
+            quote!(Initializer::TruncatedNormal { mean: #mean, stddev: #stddev })
+        }
+        Initializer::VarianceScaling { scale, fan, distribution } => {
+            let (scale, fan) = (decimal(*scale), decimal(*fan));
+            let distribution = ident(&format!("{distribution:?}"));
+            quote! {
+                Initializer::VarianceScaling {
+                    scale: #scale, fan: #fan, distribution: Distribution::#distribution,
+                }
+            }
+        }
+        Initializer::Values(values) => {
+            let values = values.iter().map(|&value| decimal(value));
+            quote!(Initializer::Values(&[#(#values),*]))
+        }
     }
+}
+
+fn regularizer(regularizer: Regularizer) -> TokenStream {
+    if regularizer == Regularizer::NONE {
+        return quote!(Regularizer::NONE);
+    }
+    let (l1, l2) = (decimal(regularizer.l1), decimal(regularizer.l2));
+    quote!(Regularizer { l1: #l1, l2: #l2 })
 }

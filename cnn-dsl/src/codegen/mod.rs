@@ -70,11 +70,13 @@ const NAMES: &[(&str, &[&str])] = &[
         "network",
         &[
             "Defaults",
+            "Distribution",
             "Initializer",
             "LayerInfo",
             "LossKind",
             "Network",
             "Pass",
+            "Regularizer",
             "Shards",
             "TensorInfo",
         ],
@@ -180,6 +182,28 @@ fn grouped(value: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// `-0.001`, `1e-7`: the shortest digits that give the number back, in groups of three, no suffix.
+pub fn decimal<T: std::fmt::Debug>(value: T) -> TokenStream {
+    let text = format!("{value:?}");
+    let sign = text.starts_with('-').then(|| quote!(-));
+    let text = text.trim_start_matches('-');
+    let (mantissa, exponent) = text.split_at(text.find('e').unwrap_or(text.len()));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut out = whole.parse().map_or_else(|_| whole.to_owned(), grouped);
+    if !fraction.is_empty() {
+        out.push('.');
+        for (i, digit) in fraction.chars().enumerate() {
+            if i > 0 && i.is_multiple_of(3) && fraction.len() > 5 {
+                out.push('_');
+            }
+            out.push(digit);
+        }
+    }
+    out.push_str(exponent);
+    let literal: Literal = out.parse().unwrap_or_else(|_| Literal::string(&out));
+    quote!(#sign #literal)
 }
 
 fn ident(name: &str) -> Ident {

@@ -2,9 +2,10 @@
 
 use quote::quote;
 
+use super::weights::{Recipe, Rules};
 use super::{Build, Built, Compute, Definition, Kind, values};
 use crate::bind::{Args, Interval, Signature, optional, unsupported};
-use crate::ir::{Initializer, Layer, Shape, Weight};
+use crate::ir::{Layer, Shape, Weight};
 use crate::passes::{Needs, Op, Scope, Sizes, array, float, image_op};
 
 /// Arguments of `BatchNormalization`, resolved.
@@ -32,12 +33,12 @@ pub const DEFINITION: Definition = Definition {
             optional("epsilon"),
             optional("center"),
             optional("scale"),
-            unsupported("beta_initializer", "zeros"),
-            unsupported("gamma_initializer", "ones"),
-            unsupported("moving_mean_initializer", "zeros"),
-            unsupported("moving_variance_initializer", "ones"),
-            unsupported("beta_regularizer", "None"),
-            unsupported("gamma_regularizer", "None"),
+            optional("beta_initializer"),
+            optional("gamma_initializer"),
+            optional("moving_mean_initializer"),
+            optional("moving_variance_initializer"),
+            optional("beta_regularizer"),
+            optional("gamma_regularizer"),
             unsupported("beta_constraint", "None"),
             unsupported("gamma_constraint", "None"),
             unsupported("synchronized", "false"),
@@ -52,6 +53,13 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     let momentum = args.number_or("momentum", 0.99, Interval::SHARE);
     let epsilon = args.number_or("epsilon", 1e-3, Interval::POSITIVE);
     let (center, scale) = (args.flag_or("center", true), args.flag_or("scale", true));
+    let rules = [
+        ("gamma", Recipe::ONES),
+        ("beta", Recipe::ZEROS),
+        ("moving_mean", Recipe::ZEROS),
+        ("moving_variance", Recipe::ONES),
+    ]
+    .map(|(name, default)| (name, Rules::read(args, name, default)));
     let input = input?;
     let axis = super::axis(args, "axis", axis?, input)?;
     let layer = BatchNormalization {
@@ -64,20 +72,18 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     let channels = input.0[axis];
     let at = args.at();
     values(args, &at, &[&[4, channels]], "parameters")?;
-    let weight = |name, initializer, trainable| Weight {
-        name,
-        shape: vec![channels],
-        initializer,
-        trainable,
-    };
-    let weights = [
-        layer.scale.then(|| weight("gamma", Initializer::Ones, true)),
-        layer.center.then(|| weight("beta", Initializer::Zeros, true)),
-        Some(weight("moving_mean", Initializer::Zeros, false)),
-        Some(weight("moving_variance", Initializer::Ones, false)),
-    ];
+    let mut weights = Vec::new();
+    for (name, rules) in rules {
+        let weight = rules?.weight(args, name, vec![channels])?;
+        match name {
+            "gamma" if !layer.scale => {}
+            "beta" if !layer.center => {}
+            "gamma" | "beta" => weights.push(weight),
+            _ => weights.push(Weight { trainable: false, ..weight }),
+        }
+    }
     let built = Built::same_shape(Kind::plain(layer), input);
-    Some(Built { weights: weights.into_iter().flatten().collect(), ..built })
+    Some(Built { weights, ..built })
 }
 
 impl BatchNormalization {

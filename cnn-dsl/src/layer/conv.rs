@@ -1,9 +1,10 @@
 //! `Conv2D`
 
-use crate::bind::{Args, Signature, optional, required, unsupported};
-use crate::ir::{Shape, Weight};
+use crate::bind::{Args, Signature, optional, required_unless, unsupported};
+use crate::ir::Shape;
 
 use super::activation::{self, Activation};
+use super::weights::{self, Recipe, Rules};
 use super::window::Window;
 use super::{Build, Built, Definition, Kind, image, macs, values};
 
@@ -31,8 +32,8 @@ pub const DEFINITION: Definition = Definition {
     signature: Signature {
         name: "Conv2D",
         params: &[
-            required("filters"),
-            required("kernel_size"),
+            required_unless("filters", "kernel"),
+            required_unless("kernel_size", "kernel"),
             optional("strides"),
             optional("padding"),
             unsupported("data_format", "channels_last"),
@@ -40,13 +41,15 @@ pub const DEFINITION: Definition = Definition {
             unsupported("groups", "1"),
             optional("activation"),
             optional("use_bias"),
-            unsupported("kernel_initializer", "glorot_uniform"),
-            unsupported("bias_initializer", "zeros"),
-            unsupported("kernel_regularizer", "None"),
-            unsupported("bias_regularizer", "None"),
+            optional("kernel_initializer"),
+            optional("bias_initializer"),
+            optional("kernel_regularizer"),
+            optional("bias_regularizer"),
             unsupported("activity_regularizer", "None"),
             unsupported("kernel_constraint", "None"),
             unsupported("bias_constraint", "None"),
+            optional("kernel"),
+            optional("bias"),
         ],
     },
     aliases: &["Convolution2D"],
@@ -54,10 +57,13 @@ pub const DEFINITION: Definition = Definition {
 };
 
 fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
-    let filters = args.size("filters");
-    let window = Window::of_kernel(args);
+    let kernel = Rules::read_or_written(args, "kernel", "kernel", Recipe::GLOROT_UNIFORM);
+    let kernel = kernel.and_then(|kernel| kernel.of_image(args));
+    let written = kernel.as_ref().and_then(Rules::image_sizes);
+    let filters = weights::size(args, "filters", written.map(|[.., filters]| filters));
+    let window = Window::of_kernel_or_written(args, written.map(|[kh, kw, ..]| [kh, kw]));
     let activation = activation::argument(args);
-    let use_bias = args.flag_or("use_bias", true);
+    let bias = weights::bias(args);
     let (filters, window) = (filters?, window?);
     window.check_dilation(args)?;
 
@@ -68,15 +74,20 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
 
     let [kh, kw] = window.size;
     let [height, width] = placed.output;
-    let use_bias = use_bias?;
+    let (kernel, bias) = (kernel?, bias?);
+    let use_bias = bias.is_some();
     let at = args.at();
     let bias_len = if use_bias { filters } else { 0 };
     values(args, &at, &[&[kh, kw, channels, filters], &[bias_len]], "parameters")?;
     values(args, &at, &[&[height, width, filters]], "output values")?;
     let macs = macs(args, &at, &[height, width, kh, kw, channels, filters])?;
 
-    let mut weights = vec![Weight::glorot("kernel", &[kh, kw, channels, filters])];
-    weights.extend(use_bias.then(|| Weight::bias(filters)));
+    let help = "for several channels write lists of height x width x in x out, or give each \
+                channel a kernel of its own in `DepthwiseConv2D`";
+    kernel.check_channels(args, channels, help)?;
+    let kernel = kernel.weight(args, "kernel", vec![kh, kw, channels, filters]);
+    let bias = bias.map(|bias| bias.weight(args, "bias", vec![filters]));
+    let weights = [Some(kernel), bias].into_iter().flatten().collect::<Option<_>>()?;
     let kind = Kind::Conv2D(Conv2D {
         filters,
         kernel_size: window.size,

@@ -1,9 +1,10 @@
 //! `Dense`
 
-use crate::bind::{Args, Signature, optional, required, unsupported};
-use crate::ir::{Shape, Weight};
+use crate::bind::{Args, Signature, optional, required_unless, unsupported};
+use crate::ir::Shape;
 
 use super::activation::{self, Activation};
+use super::weights::{self, Recipe, Rules};
 use super::{Build, Built, Definition, Kind, macs, values};
 
 /// Arguments of `Dense`, resolved. Works on the last axis, as in Keras.
@@ -22,17 +23,19 @@ pub const DEFINITION: Definition = Definition {
     signature: Signature {
         name: "Dense",
         params: &[
-            required("units"),
+            required_unless("units", "kernel"),
             optional("activation"),
             optional("use_bias"),
-            unsupported("kernel_initializer", "glorot_uniform"),
-            unsupported("bias_initializer", "zeros"),
-            unsupported("kernel_regularizer", "None"),
-            unsupported("bias_regularizer", "None"),
+            optional("kernel_initializer"),
+            optional("bias_initializer"),
+            optional("kernel_regularizer"),
+            optional("bias_regularizer"),
             unsupported("activity_regularizer", "None"),
             unsupported("kernel_constraint", "None"),
             unsupported("bias_constraint", "None"),
             unsupported("lora_rank", "None"),
+            optional("kernel"),
+            optional("bias"),
         ],
     },
     aliases: &[],
@@ -40,10 +43,14 @@ pub const DEFINITION: Definition = Definition {
 };
 
 fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
-    let units = args.size("units");
+    let kernel = Rules::read_or_written(args, "kernel", "kernel", Recipe::GLOROT_UNIFORM);
+    let kernel = kernel.and_then(|kernel| kernel.of_matrix(args));
+    let written = kernel.as_ref().and_then(Rules::matrix_sizes);
+    let units = weights::size(args, "units", written.map(|[_, units]| units));
     let activation = activation::argument(args);
-    let use_bias = args.flag_or("use_bias", true);
-    let (units, activation, use_bias) = (units?, activation?, use_bias?);
+    let bias = weights::bias(args);
+    let (kernel, units, activation, bias) = (kernel?, units?, activation?, bias?);
+    let use_bias = bias.is_some();
 
     let input = input?;
     let features = input.last();
@@ -54,8 +61,9 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     values(args, &at, &[&[positions, units]], "output values")?;
     let macs = macs(args, &at, &[positions, features, units])?;
 
-    let mut weights = vec![Weight::glorot("kernel", &[features, units])];
-    weights.extend(use_bias.then(|| Weight::bias(units)));
+    let kernel = kernel.weight(args, "kernel", vec![features, units]);
+    let bias = bias.map(|bias| bias.weight(args, "bias", vec![units]));
+    let weights = [Some(kernel), bias].into_iter().flatten().collect::<Option<_>>()?;
     let mut output = input.clone();
     if let Some(last) = output.0.last_mut() {
         *last = units;

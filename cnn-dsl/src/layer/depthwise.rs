@@ -2,12 +2,13 @@
 
 use quote::quote;
 
-use crate::bind::{Args, Signature, optional, required, unsupported};
+use crate::bind::{Args, Signature, optional, required_unless, unsupported};
 use crate::codegen::number;
-use crate::ir::{Layer, Shape, Weight};
+use crate::ir::{Layer, Shape};
 use crate::passes::{LANES, Needs, Op, Sizes, array, image_op, separate, settings};
 
 use super::activation::{self, Activation};
+use super::weights::{self, Recipe, Rules};
 use super::window::Window;
 use super::{Build, Built, Compute, Definition, Kind, image, macs, values};
 
@@ -102,7 +103,7 @@ pub const DEFINITION: Definition = Definition {
     signature: Signature {
         name: "DepthwiseConv2D",
         params: &[
-            required("kernel_size"),
+            required_unless("kernel_size", "kernel"),
             optional("strides"),
             optional("padding"),
             optional("depth_multiplier"),
@@ -110,13 +111,15 @@ pub const DEFINITION: Definition = Definition {
             optional("dilation_rate"),
             optional("activation"),
             optional("use_bias"),
-            unsupported("depthwise_initializer", "glorot_uniform"),
-            unsupported("bias_initializer", "zeros"),
-            unsupported("depthwise_regularizer", "None"),
-            unsupported("bias_regularizer", "None"),
+            optional("depthwise_initializer"),
+            optional("bias_initializer"),
+            optional("depthwise_regularizer"),
+            optional("bias_regularizer"),
             unsupported("activity_regularizer", "None"),
             unsupported("depthwise_constraint", "None"),
             unsupported("bias_constraint", "None"),
+            optional("kernel"),
+            optional("bias"),
         ],
     },
     aliases: &[],
@@ -124,10 +127,16 @@ pub const DEFINITION: Definition = Definition {
 };
 
 fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
-    let window = Window::of_kernel(args);
-    let depth_multiplier = args.size_or("depth_multiplier", 1);
+    let kernel = Rules::read_or_written(args, "depthwise", "kernel", Recipe::GLOROT_UNIFORM);
+    let kernel = kernel.and_then(|kernel| kernel.of_channels(args));
+    let written = kernel.as_ref().and_then(Rules::image_sizes);
+    let window = Window::of_kernel_or_written(args, written.map(|[kh, kw, ..]| [kh, kw]));
+    let depth_multiplier = match written {
+        Some([.., multiplier]) => weights::size(args, "depth_multiplier", Some(multiplier)),
+        None => args.size_or("depth_multiplier", 1),
+    };
     let activation = activation::argument(args);
-    let use_bias = args.flag_or("use_bias", true);
+    let bias = weights::bias(args);
     let (window, depth_multiplier) = (window?, depth_multiplier?);
 
     let image = image(args, input?)?;
@@ -137,17 +146,21 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
 
     let [kh, kw] = window.size;
     let [height, width] = placed.output;
-    let use_bias = use_bias?;
+    let (kernel, bias) = (kernel?, bias?);
+    let use_bias = bias.is_some();
     let at = args.at();
     let outputs = [channels, depth_multiplier];
-    let bias = [u64::from(use_bias), channels, depth_multiplier];
-    values(args, &at, &[&[kh, kw, channels, depth_multiplier], &bias], "parameters")?;
+    let biases = [u64::from(use_bias), channels, depth_multiplier];
+    values(args, &at, &[&[kh, kw, channels, depth_multiplier], &biases], "parameters")?;
     let filters = values(args, &at, &[&outputs], "output channels")?;
     values(args, &at, &[&[height, width, filters]], "output values")?;
     let macs = macs(args, &at, &[height, width, kh, kw, filters])?;
 
-    let mut weights = vec![Weight::glorot("kernel", &[kh, kw, channels, depth_multiplier])];
-    weights.extend(use_bias.then(|| Weight::bias(filters)));
+    let help = "write a list with a kernel of height x width for each channel";
+    kernel.check_channels(args, channels, help)?;
+    let kernel = kernel.weight(args, "kernel", vec![kh, kw, channels, depth_multiplier]);
+    let bias = bias.map(|bias| bias.weight(args, "bias", vec![filters]));
+    let weights = [Some(kernel), bias].into_iter().flatten().collect::<Option<_>>()?;
     let kind = Kind::plain(DepthwiseConv2D {
         depth_multiplier,
         kernel_size: window.size,

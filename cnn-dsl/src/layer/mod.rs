@@ -10,6 +10,7 @@ pub mod dropout;
 pub mod flatten;
 pub mod merge;
 pub mod pool;
+pub(crate) mod weights;
 pub mod window;
 
 use std::fmt;

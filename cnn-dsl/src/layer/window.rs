@@ -3,7 +3,7 @@
 use crate::ast::Span;
 use crate::bind::Args;
 
-use super::values;
+use super::{values, weights};
 
 /// `padding = …`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,12 @@ pub struct Placed {
 impl Window {
     /// The arguments `kernel_size`, `strides`, `padding` and `dilation_rate` of a convolution.
     pub fn of_kernel(args: &mut Args<'_>) -> Option<Self> {
-        let size = args.pair("kernel_size");
+        Self::of_kernel_or_written(args, None)
+    }
+
+    /// The same, where a kernel that is written out has a size of its own.
+    pub fn of_kernel_or_written(args: &mut Args<'_>, written: Option<[u64; 2]>) -> Option<Self> {
+        let size = weights::pair(args, "kernel_size", written);
         let strides = args.pair_or("strides", [1, 1]);
         let padding = args.choice_or("padding", PADDINGS, Padding::Valid);
         let dilation = args.pair_or("dilation_rate", [1, 1]);

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{LANES, Needs, Op, PANEL, Scope, Sizes};
-use crate::codegen::number;
+use crate::codegen::{decimal, number};
 use crate::ir::{Layer, Model, Shape};
 use crate::layer::Kind;
 use crate::layer::activation::{Activation, ReLU};
@@ -201,8 +201,7 @@ pub(crate) fn array(sizes: &[u64]) -> TokenStream {
 
 pub(crate) fn float(value: f64) -> TokenStream {
     // Through f32, so that the digits are those of the number that is used.
-    let literal = proc_macro2::Literal::f32_unsuffixed(value as f32);
-    quote!(#literal)
+    decimal(value as f32)
 }
 
 fn conv_descriptor(layer: &Layer, conv: &Conv2D, relu: bool) -> TokenStream {

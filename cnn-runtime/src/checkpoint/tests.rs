@@ -6,10 +6,17 @@ use safetensors::SafeTensors;
 use tempfile::TempDir;
 
 use super::{Layout, load_weights, replace, save_weights, write};
-use crate::network::{Initializer, TensorInfo};
+use crate::network::{Initializer, Regularizer, TensorInfo};
 
 const fn tensor(name: &'static str, shape: &'static [usize], offset: usize) -> TensorInfo {
-    TensorInfo { name, shape, offset, trainable: true, initializer: Initializer::Zeros }
+    TensorInfo {
+        name,
+        shape,
+        offset,
+        trainable: true,
+        initializer: Initializer::Constant(0.0),
+        regularizer: Regularizer::NONE,
+    }
 }
 
 /// One tensor of three numbers.
