@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod compare;
 mod difference;
 mod emit;
 mod format;
@@ -61,6 +62,16 @@ enum Command {
         /// Only this model of the file
         #[arg(long, value_name = "NAME")]
         model: Option<String>,
+    },
+    /// Compare two files: parameters, multiply-adds and memory, in all and layer by layer
+    Compare {
+        /// The file to start from
+        before: PathBuf,
+        /// The file to compare with it
+        after: PathBuf,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = compare::Format::Table)]
+        format: compare::Format,
     },
     /// Print the Rust code that a file compiles to
     Emit {
@@ -143,6 +154,7 @@ fn run(command: &Command) -> Outcome {
                 SummaryFormat::Mermaid => graph::mermaid(models),
             })
         }
+        Command::Compare { before, after, format } => compare::run(before, after, *format),
         Command::Emit { file, check, out } => emit::run(file, check.as_deref(), out.as_deref()),
     }
 }

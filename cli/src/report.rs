@@ -45,7 +45,8 @@ fn model(model: &Model) -> Value {
     })
 }
 
-fn layer(layer: &Layer) -> Value {
+/// A layer as JSON.
+pub fn layer(layer: &Layer) -> Value {
     json!({
         "name": layer.name,
         "type": layer.kind.class(),

@@ -272,6 +272,63 @@ fn fmt_keeps_links_and_permissions() {
 }
 
 #[test]
+fn compare_goes_layer_by_layer() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let before = write(
+        "before.cnn",
+        "model Net { input(28, 28, 1); Conv2D(8, 3, activation = relu); Dropout(0.2);
+         MaxPooling2D; wide: Conv2D(16, 3); Flatten; Dense(64); out: Dense(10, softmax); }",
+    );
+    let after = write(
+        "after.cnn",
+        "model Net { input(28, 28, 1); Conv2D(8, 3, activation = gelu); MaxPooling2D;
+         Flatten; Dense(32); Dropout(0.5); head: Dense(10, softmax); }",
+    );
+    let table = cnn(&["compare", &before, &after]);
+    assert_eq!(table.status.code(), Some(0), "{}", stderr(&table));
+    let all = folder.path().to_str().unwrap();
+    insta::assert_snapshot!("compare_table", stdout(&table).replace(&format!("{all}/"), ""));
+
+    let json = cnn(&["compare", &before, &after, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(stdout(&json)).unwrap();
+    let model = &json["models"][0];
+    let summary = |path: &str| -> serde_json::Value {
+        serde_json::from_str(stdout(&cnn(&["summary", path, "--format", "json"]))).unwrap()
+    };
+    for (side, path) in [("before", &before), ("after", &after)] {
+        let summary = summary(path);
+        let totals = &model["totals"];
+        assert_eq!(totals["params"][side], summary["total_params"]);
+        for key in ["macs", "weights_bytes", "inference_bytes", "training_bytes"] {
+            assert_eq!(totals[key][side], summary[key], "{key}");
+        }
+        // Every layer is in exactly one row.
+        let rows = model["layers"].as_array().unwrap();
+        let mut names: Vec<&serde_json::Value> =
+            rows.iter().filter_map(|row| row[side].get("name")).collect();
+        let mut expected: Vec<&serde_json::Value> =
+            summary["layers"].as_array().unwrap().iter().map(|layer| &layer["name"]).collect();
+        names.sort_by_key(ToString::to_string);
+        expected.sort_by_key(ToString::to_string);
+        assert_eq!(names, expected);
+    }
+
+    let same = cnn(&["compare", &before, &before]);
+    assert!(!stdout(&same).contains(['~', '+', '→']), "{}", stdout(&same));
+    assert_eq!(cnn(&["compare", &before, "nowhere.cnn"]).status.code(), Some(2));
+    let two = write("two.cnn", "model A { input(2); Dense(1); } model Net { input(2); Dense(1); }");
+    let pair = cnn(&["compare", &two, &before]);
+    assert!(stdout(&pair).contains("two.cnn: a\n"), "{}", stdout(&pair));
+    let other = write("b.cnn", "model A { input(2); Dense(1); } model B { input(2); Dense(1); }");
+    assert_eq!(cnn(&["compare", &other, &before]).status.code(), Some(2));
+}
+
+#[test]
 fn wrong_usage_is_2() {
     assert_eq!(cnn(&["summarise"]).status.code(), Some(2));
     assert_eq!(cnn(&["check"]).status.code(), Some(2));
