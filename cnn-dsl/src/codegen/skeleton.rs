@@ -42,6 +42,7 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
                 type Weights = [f32; 1];
                 type Packed = [f32; 1];
                 type Transposed = [f32; 1];
+                type Batch = [f32; 1];
                 type Input = [f32; 1];
                 type Output = [f32; 1];
 
@@ -80,7 +81,10 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
                 fn forward(
                     _: &Self::Packed, _: Pass, _: usize, _: usize, _: &mut [f32], _: Option<&mut [f32]>,
                 ) {}
-                fn backward(_: &Self::Transposed, _: Pass, _: usize, _: &mut [f32], _: &mut [f32]) {}
+                fn backward(
+                    _: usize, _: &Self::Transposed, _: &Self::Batch, _: Pass, _: usize,
+                    _: &mut [f32], _: &mut [f32],
+                ) {}
                 fn weight_gradients(_: &Shards<'_>, _: &mut Self::Weights) {}
             }
         };

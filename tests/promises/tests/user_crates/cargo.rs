@@ -95,7 +95,7 @@ impl UserCrate {
     /// `None` for rustc's last words, which count the errors.
     fn said(&self, message: &Value) -> Option<Said> {
         let text = message["message"].as_str()?.to_owned();
-        if text.starts_with("aborting due to ") {
+        if text.starts_with("aborting due to ") || message["level"] == "failure-note" {
             return None;
         }
         let place = message["spans"]

@@ -1,6 +1,7 @@
 //! Networks in crates of users with habits of their own, and with mistakes.
 
 mod cargo;
+mod table;
 
 use std::fs;
 

@@ -1,0 +1,3 @@
+//! Rewritten by the test.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Nothing of it is compiled: its build script fails.
+
+fn main() {}
