@@ -17,8 +17,10 @@ HERE = Path(__file__).parent
 
 GROUPS = ["conv2d", "maxpool", "dense", "batchnorm", "activations", "losses", "networks", "counts"]
 GROUPS += ["depthwise"]
+GROUPS += ["avgpool", "global_pooling"]
 LAYERS = {"BatchNormalization", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Activation", "ReLU", "Softmax"}
 LAYERS |= {"DepthwiseConv2D"}
+LAYERS |= {"AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"}
 LOSSES = {"CategoricalCrossentropy", "SparseCategoricalCrossentropy"}
 
 FULL = 4096  # result tensors up to this size are kept whole
@@ -38,7 +40,7 @@ def wanted(case):
     if any("groups" in layer["args"] for layer in case["layers"]):
         return False
     if group in ("networks", "counts"):
-        return all(layer["class"] in LAYERS for layer in case["layers"])
+        return all(layer["class"] in LAYERS and "inputs" not in layer for layer in case["layers"])
     return True
 
 

@@ -117,7 +117,8 @@ fn has_dropout(case: &Value) -> bool {
 
 /// `conv2d-01` → `Conv2d01`
 fn type_name(id: &str) -> String {
-    let words = id.split('-').map(|word| format!("{}{}", word[..1].to_uppercase(), &word[1..]));
+    let words =
+        id.split(['-', '_']).map(|word| format!("{}{}", word[..1].to_uppercase(), &word[1..]));
     words.collect()
 }
 

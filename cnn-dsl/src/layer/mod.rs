@@ -8,6 +8,7 @@ pub mod dense;
 pub mod depthwise;
 pub mod dropout;
 pub mod flatten;
+pub mod global_pool;
 pub mod merge;
 pub mod pool;
 pub(crate) mod weights;
@@ -120,6 +121,9 @@ pub const ALL: &[&Definition] = &[
     &conv::DEFINITION,
     &depthwise::DEFINITION,
     &pool::DEFINITION,
+    &pool::AVERAGE,
+    &global_pool::AVERAGE,
+    &global_pool::MAX,
     &flatten::DEFINITION,
     &dense::DEFINITION,
     &dropout::DEFINITION,
@@ -140,9 +144,7 @@ pub const ALL: &[&Definition] = &[
 pub const NOT_YET: &[&str] = &[
     "AlphaDropout",
     "AveragePooling1D",
-    "AveragePooling2D",
     "AveragePooling3D",
-    "AvgPool2D",
     "CenterCrop",
     "Conv1D",
     "Conv1DTranspose",
@@ -158,11 +160,7 @@ pub const NOT_YET: &[&str] = &[
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D",
-    "GlobalAvgPool2D",
-    "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
-    "GlobalMaxPooling2D",
     "GroupNormalization",
     "Identity",
     "LSTM",

@@ -1,10 +1,13 @@
-//! `MaxPooling2D`
+//! `MaxPooling2D`, `AveragePooling2D`
 
-use crate::bind::{Args, Signature, optional, unsupported};
-use crate::ir::Shape;
+use quote::quote;
+
+use crate::bind::{Args, Param, Signature, optional, unsupported};
+use crate::ir::{Layer, Shape};
+use crate::passes::{Op, array, image_op};
 
 use super::window::{PADDINGS, Padding, Window};
-use super::{Build, Built, Definition, Kind, image};
+use super::{Build, Built, Compute, Definition, Kind, image};
 
 /// Arguments of `MaxPooling2D`, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,22 +20,71 @@ pub struct MaxPooling2D {
     pub padding: [u64; 4],
 }
 
-/// The layer's entry in [`super::ALL`].
+/// Arguments of `AveragePooling2D`, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AveragePooling2D {
+    /// Height and width of the window.
+    pub pool_size: [u64; 2],
+    /// Vertical and horizontal step; the window itself unless given.
+    pub strides: [u64; 2],
+    /// Cells outside the image that do not count: top, bottom, left, right.
+    pub padding: [u64; 4],
+}
+
+impl Compute for AveragePooling2D {
+    fn class(&self) -> &'static str {
+        AVERAGE.signature.name
+    }
+
+    fn arguments(&self) -> String {
+        format!("{:?} {:?} {:?}", self.pool_size, self.strides, self.padding)
+    }
+
+    fn ops(&self, layer: &Layer, _index: u64) -> Vec<Op> {
+        let (input, size) = (array(&layer.input().0), array(&self.pool_size));
+        let (strides, padding) = (array(&self.strides), array(&self.padding));
+        let descriptor = quote!(AveragePooling2D::new(#input, #size, #strides, #padding));
+        vec![image_op(layer, "AveragePooling2D", descriptor)]
+    }
+}
+
+const PARAMS: &[Param] = &[
+    optional("pool_size"),
+    optional("strides"),
+    optional("padding"),
+    unsupported("data_format", "channels_last"),
+];
+
+/// The entry of `MaxPooling2D` in [`super::ALL`].
 pub const DEFINITION: Definition = Definition {
-    signature: Signature {
-        name: "MaxPooling2D",
-        params: &[
-            optional("pool_size"),
-            optional("strides"),
-            optional("padding"),
-            unsupported("data_format", "channels_last"),
-        ],
-    },
+    signature: Signature { name: "MaxPooling2D", params: PARAMS },
     aliases: &["MaxPool2D"],
-    build: Build::One(build),
+    build: Build::One(|args, input| {
+        let (Pooling { pool_size, strides, padding }, output) = place(args, input)?;
+        let kind = Kind::MaxPooling2D(MaxPooling2D { pool_size, strides, padding });
+        Some(Built::weightless(kind, output))
+    }),
 };
 
-fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
+/// The entry of `AveragePooling2D` in [`super::ALL`].
+pub const AVERAGE: Definition = Definition {
+    signature: Signature { name: "AveragePooling2D", params: PARAMS },
+    aliases: &["AvgPool2D"],
+    build: Build::One(|args, input| {
+        let (Pooling { pool_size, strides, padding }, output) = place(args, input)?;
+        let kind = Kind::plain(AveragePooling2D { pool_size, strides, padding });
+        Some(Built::weightless(kind, output))
+    }),
+};
+
+/// What all poolings by windows share.
+struct Pooling {
+    pool_size: [u64; 2],
+    strides: [u64; 2],
+    padding: [u64; 4],
+}
+
+fn place(args: &mut Args<'_>, input: Option<&Shape>) -> Option<(Pooling, Shape)> {
     let pool_size = args.pair_or("pool_size", [2, 2]);
     let strides = args.pair_or("strides", pool_size.unwrap_or([1, 1]));
     let padding = args.choice_or("padding", PADDINGS, Padding::Valid);
@@ -43,10 +95,6 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     let at = args.span("pool_size");
     let placed = window.place(args, &at, image)?;
     let [height, width] = placed.output;
-    Some(Built {
-        kind: Kind::MaxPooling2D(MaxPooling2D { pool_size, strides, padding: placed.padding }),
-        output: Shape(vec![height, width, image[2]]),
-        weights: Vec::new(),
-        macs: 0,
-    })
+    let pooling = Pooling { pool_size, strides, padding: placed.padding };
+    Some((pooling, Shape(vec![height, width, image[2]])))
 }

@@ -6,23 +6,27 @@
 //! A layer knows [where its parts lie](At) in all of them.
 
 pub mod activation;
+pub mod average_pool;
 pub mod batch_normalization;
 pub mod conv;
 pub mod conv_pool;
 pub mod dense;
 pub mod depthwise;
 pub mod dropout;
+pub mod global_pool;
 pub mod merge;
 pub mod pool;
 pub mod softmax;
 
 pub use activation::Activation;
+pub use average_pool::AveragePooling2D;
 pub use batch_normalization::{BatchNormalization, FixedBatchNormalization};
 pub use conv::Conv2D;
 pub use conv_pool::ConvPool;
 pub use dense::Dense;
 pub use depthwise::DepthwiseConv2D;
 pub use dropout::Dropout;
+pub use global_pool::{GlobalAveragePooling2D, GlobalMaxPooling2D};
 pub use merge::{Concatenate, Merge, Rule};
 pub use pool::MaxPooling2D;
 pub use softmax::Softmax;

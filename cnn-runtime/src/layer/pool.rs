@@ -109,7 +109,13 @@ fn forward_body<L: Lanes>(
     this.forward_inline(x, y, route);
 }
 
-const fn windows(n: usize, pool: usize, stride: usize, before: usize, after: usize) -> usize {
+pub(super) const fn windows(
+    n: usize,
+    pool: usize,
+    stride: usize,
+    before: usize,
+    after: usize,
+) -> usize {
     assert!(n > 0 && pool > 0 && stride > 0, "sizes and strides of a pooling are positive");
     assert!(before < pool && after < pool, "a pooling window must reach the input");
     assert!(n + before + after >= pool, "the pooling window is larger than the padded input");
@@ -118,7 +124,7 @@ const fn windows(n: usize, pool: usize, stride: usize, before: usize, after: usi
 
 /// The part of a window that lies on the input.
 #[inline(always)]
-fn clip(start: usize, size: usize, before: usize, n: usize) -> Range<usize> {
+pub(super) fn clip(start: usize, size: usize, before: usize, n: usize) -> Range<usize> {
     start.saturating_sub(before)..(start + size - before).min(n)
 }
 
@@ -136,7 +142,7 @@ pub(super) fn wins(x: f32, max: f32) -> bool {
 }
 
 #[inline(always)]
-fn take_larger(x: &[f32], max: &mut [f32]) {
+pub(super) fn take_larger(x: &[f32], max: &mut [f32]) {
     for (max, &x) in max.iter_mut().zip(x) {
         *max = if wins(x, *max) { x } else { *max };
     }

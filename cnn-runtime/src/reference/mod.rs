@@ -27,4 +27,4 @@ pub use loss::softmax_crossentropy;
 pub use merge::{Merge, concatenate};
 pub use numeric::{numeric_gradient, same_padding, widen};
 pub use optimizer::RmsProp;
-pub use pool::MaxPooling2D;
+pub use pool::{AveragePooling2D, MaxPooling2D};

@@ -88,6 +88,9 @@ fn pooling_gradients_agree_with_finite_differences() {
         let dy = noise(layer.output().iter().product(), 2);
         let numeric = numeric_gradient(|x| dot(&layer.forward(x), &dy), &x, 1e-7);
         assert_close(&layer.backward(&x, &dy), &numeric, 1e-7);
+        let layer = AveragePooling2D { input, pool, strides, padding };
+        let numeric = numeric_gradient(|x| dot(&layer.forward(x), &dy), &x, 1e-3);
+        assert_close(&layer.backward(&dy), &numeric, 1e-10);
     }
 }
 
