@@ -37,8 +37,6 @@ def wanted(case):
         plain = not {"label_smoothing", "reduction", "axis"} & set(case["loss"]["args"])
         weighted = "sample_weight" in case["tensors"]
         return case["loss"]["class"] in LOSSES and plain and not weighted
-    if any("groups" in layer["args"] for layer in case["layers"]):
-        return False
     if group in ("networks", "counts"):
         return all(layer["class"] in LAYERS and "inputs" not in layer for layer in case["layers"])
     return True

@@ -4,6 +4,7 @@ use crate::bind::{Args, Signature, optional, required_unless, unsupported};
 use crate::ir::Shape;
 
 use super::activation::{self, Activation};
+use super::depthwise::DepthwiseConv2D;
 use super::weights::{self, Recipe, Rules};
 use super::window::Window;
 use super::{Build, Built, Definition, Kind, image, macs, values};
@@ -21,10 +22,27 @@ pub struct Conv2D {
     pub dilation_rate: [u64; 2],
     /// Rows and columns of zeros: top, bottom, left, right. All 0 for `valid`.
     pub padding: [u64; 4],
+    /// Equal parts of the channels, each with filters of its own.
+    pub groups: u64,
     /// Whether a bias is added.
     pub use_bias: bool,
     /// Applied to the result.
     pub activation: Activation,
+}
+
+impl Conv2D {
+    /// The same as a depthwise convolution, if each channel is a group.
+    pub(crate) fn depthwise(&self, channels: u64) -> Option<DepthwiseConv2D> {
+        (self.groups > 1 && self.groups == channels).then(|| DepthwiseConv2D {
+            depth_multiplier: self.filters / channels,
+            kernel_size: self.kernel_size,
+            strides: self.strides,
+            dilation_rate: self.dilation_rate,
+            padding: self.padding,
+            use_bias: self.use_bias,
+            activation: self.activation,
+        })
+    }
 }
 
 /// The layer's entry in [`super::ALL`].
@@ -38,7 +56,7 @@ pub const DEFINITION: Definition = Definition {
             optional("padding"),
             unsupported("data_format", "channels_last"),
             optional("dilation_rate"),
-            unsupported("groups", "1"),
+            optional("groups"),
             optional("activation"),
             optional("use_bias"),
             optional("kernel_initializer"),
@@ -62,13 +80,15 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     let written = kernel.as_ref().and_then(Rules::image_sizes);
     let filters = weights::size(args, "filters", written.map(|[.., filters]| filters));
     let window = Window::of_kernel_or_written(args, written.map(|[kh, kw, ..]| [kh, kw]));
+    let groups = args.size_or("groups", 1);
     let activation = activation::argument(args);
     let bias = weights::bias(args);
-    let (filters, window) = (filters?, window?);
+    let (filters, window, groups) = (filters?, window?, groups?);
     window.check_dilation(args)?;
 
     let image = image(args, input?)?;
-    let channels = image[2];
+    check_groups(args, groups, image[2], filters)?;
+    let channels = image[2] / groups;
     let at = args.span("kernel_size");
     let placed = window.place(args, &at, image)?;
 
@@ -84,7 +104,8 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
 
     let help = "for several channels write lists of height x width x in x out, or give each \
                 channel a kernel of its own in `DepthwiseConv2D`";
-    kernel.check_channels(args, channels, help)?;
+    let whose = if groups == 1 { "the input" } else { "each group" };
+    kernel.check_channels(args, channels, whose, help)?;
     let kernel = kernel.weight(args, "kernel", vec![kh, kw, channels, filters]);
     let bias = bias.map(|bias| bias.weight(args, "bias", vec![filters]));
     let weights = [Some(kernel), bias].into_iter().flatten().collect::<Option<_>>()?;
@@ -94,8 +115,39 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
         strides: window.strides,
         dilation_rate: window.dilation,
         padding: placed.padding,
+        groups,
         use_bias,
         activation: activation?,
     });
     Some(Built { kind, output: Shape(vec![height, width, filters]), weights, macs })
+}
+
+/// Groups are of one size, on both sides.
+fn check_groups(args: &mut Args<'_>, groups: u64, channels: u64, filters: u64) -> Option<()> {
+    let wrong = match (channels.is_multiple_of(groups), filters.is_multiple_of(groups)) {
+        (true, true) => return Some(()),
+        (false, true) => format!("the input's {channels} channels"),
+        (true, false) => format!("the {filters} filters"),
+        (false, false) => format!("the input's {channels} channels and the {filters} filters"),
+    };
+    let common = common_divisor(channels, filters);
+    let at = args.span("groups");
+    let message = format!("`groups = {groups}` does not divide {wrong}");
+    let diagnostic = args.error(at, &message, format!("not {groups} equal parts"));
+    let channels = format!("{channels} channel{}", if channels == 1 { "" } else { "s" });
+    diagnostic.help.push(match common {
+        1 => format!("{channels} and {filters} filters can only be one group"),
+        _ => format!(
+            "{channels} and {filters} filters can be {common} groups, or any divisor of {common}"
+        ),
+    });
+    None
+}
+
+/// The greatest, by Euclid.
+fn common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }

@@ -157,7 +157,7 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     let macs = macs(args, &at, &[height, width, kh, kw, filters])?;
 
     let help = "write a list with a kernel of height x width for each channel";
-    kernel.check_channels(args, channels, help)?;
+    kernel.check_channels(args, channels, "the input", help)?;
     let kernel = kernel.weight(args, "kernel", vec![kh, kw, channels, depth_multiplier]);
     let bias = bias.map(|bias| bias.weight(args, "bias", vec![filters]));
     let weights = [Some(kernel), bias].into_iter().flatten().collect::<Option<_>>()?;

@@ -164,11 +164,12 @@ impl Rules {
         self.written.as_ref().and_then(|written| written.shape.as_slice().try_into().ok())
     }
 
-    /// A kernel written out is for as many channels as there are.
+    /// A kernel written out is for as many channels as `whose`, the input or a group, has.
     pub(crate) fn check_channels(
         &self,
         args: &mut Args<'_>,
         channels: u64,
+        whose: &str,
         help: &str,
     ) -> Option<()> {
         let (Some([_, _, found, _]), Some(written)) = (self.image_sizes(), &self.written) else {
@@ -178,7 +179,7 @@ impl Rules {
             return Some(());
         }
         let s = if found == 1 { "" } else { "s" };
-        let message = format!("the kernel is for {found} channel{s}, and the input has {channels}");
+        let message = format!("the kernel is for {found} channel{s}, and {whose} has {channels}");
         let mistake = args.error(written.at.clone(), &message, format!("{found} channel{s} in"));
         mistake.help.push(help.to_owned());
         None

@@ -129,15 +129,21 @@ pub fn architecture_hash(model: &Model) -> u64 {
 /// What of a layer's arguments its shapes do not say.
 fn arguments(kind: &Kind) -> String {
     match kind {
-        Kind::Conv2D(conv) => format!(
-            "{:?} {:?} {:?} {:?} {} {}",
-            conv.kernel_size,
-            conv.strides,
-            conv.dilation_rate,
-            conv.padding,
-            conv.use_bias,
-            conv.activation.name()
-        ),
+        Kind::Conv2D(conv) => {
+            let groups = match conv.groups {
+                1 => String::new(),
+                groups => format!(" in {groups} groups"),
+            };
+            format!(
+                "{:?} {:?} {:?} {:?} {} {}{groups}",
+                conv.kernel_size,
+                conv.strides,
+                conv.dilation_rate,
+                conv.padding,
+                conv.use_bias,
+                conv.activation.name()
+            )
+        }
         Kind::MaxPooling2D(pool) => {
             format!("{:?} {:?} {:?}", pool.pool_size, pool.strides, pool.padding)
         }

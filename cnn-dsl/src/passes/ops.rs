@@ -144,6 +144,7 @@ fn pools_in_place(conv: &Conv2D, relu: bool, layer: &Layer, next: &Layer) -> boo
         .saturating_mul(layer.input().0[1] + conv.padding[2] + conv.padding[3])
         .saturating_mul(layer.input().last());
     (relu || conv.activation == Activation::Linear)
+        && conv.groups == 1
         && conv.dilation_rate == [1, 1]
         && pool.strides == pool.pool_size
         && pool.padding == [0; 4]
@@ -208,7 +209,11 @@ fn conv_descriptor(layer: &Layer, conv: &Conv2D, relu: bool) -> TokenStream {
     let (input, filters) = (array(&layer.input().0), number(conv.filters));
     let kernel = array(&conv.kernel_size);
     let settings = settings(conv.strides, conv.dilation_rate, conv.padding, conv.use_bias, relu);
-    quote!(Conv2D::new(#input, #filters, #kernel) #settings)
+    let groups = (conv.groups > 1).then(|| {
+        let groups = number(conv.groups);
+        quote!(.groups(#groups))
+    });
+    quote!(Conv2D::new(#input, #filters, #kernel) #groups #settings)
 }
 
 /// What a convolution's description says beside its sizes, where that is not the usual.
@@ -243,7 +248,11 @@ pub(crate) fn settings(
 
 /// What a convolution's sizes are made of.
 struct ConvSizes {
-    taps: u64,
+    /// Of the kernel, without its channels.
+    places: u64,
+    groups: u64,
+    /// Channels and filters of a group.
+    group: [u64; 2],
     padded: u64,
     is_padded: bool,
     /// Rows, columns and floats of the output's gradient, spread out and framed.
@@ -256,15 +265,26 @@ impl ConvSizes {
         let [top, bottom, left, right] = conv.padding;
         let extent = |axis: usize| (conv.kernel_size[axis] - 1) * conv.dilation_rate[axis];
         Self {
-            taps: conv.kernel_size[0] * conv.kernel_size[1] * channels,
+            places: conv.kernel_size[0] * conv.kernel_size[1],
+            groups: conv.groups,
+            group: [channels / conv.groups, conv.filters / conv.groups],
             padded: (rows + top + bottom) * (columns + left + right) * channels,
             is_padded: conv.padding != [0; 4],
             spread: (rows + extent(0)) * (columns + extent(1)) * conv.filters,
         }
     }
 
-    fn packed(&self, conv: &Conv2D) -> u64 {
-        panels(self.taps, conv.filters) + conv.filters.next_multiple_of(PANEL)
+    fn packed(&self) -> u64 {
+        self.panels(self.group[0], self.group[1])
+    }
+
+    fn transposed(&self) -> u64 {
+        self.panels(self.group[1], self.group[0])
+    }
+
+    /// Of all groups, with a bias each.
+    fn panels(&self, inputs: u64, outputs: u64) -> u64 {
+        self.groups * (panels(self.places * inputs, outputs) + outputs.next_multiple_of(PANEL))
     }
 
     fn forward_scratch(&self) -> u64 {
@@ -277,15 +297,16 @@ fn dims(shape: &Shape) -> [u64; 3] {
 }
 
 fn convolution(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer]) -> Op {
+    if let Some(depthwise) = conv.depthwise(layer.input().last()) {
+        return Op { layers: names(fused), ..depthwise.op(layer, relu) };
+    }
     let sizes = ConvSizes::of(layer, conv);
-    let channels = layer.input().last();
-    let places = conv.kernel_size[0] * conv.kernel_size[1];
     Op {
         layers: names(fused),
         sizes: Some(Sizes {
             weights: weights(layer),
-            packed: sizes.packed(conv),
-            transposed: panels(places * conv.filters, channels) + channels.next_multiple_of(PANEL),
+            packed: sizes.packed(),
+            transposed: sizes.transposed(),
             gradients: weights(layer),
             ..Sizes::default()
         }),
@@ -313,7 +334,7 @@ fn conv_pool(
         output,
         sizes: Some(Sizes {
             weights: weights(layer),
-            packed: sizes.packed(conv),
+            packed: sizes.packed(),
             transposed: conv.filters * patch,
             gradients: conv.filters * (patch + 1),
             ..Sizes::default()

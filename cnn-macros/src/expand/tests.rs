@@ -80,7 +80,7 @@ fn errors_underline_exactly_the_tokens_at_fault() {
         ("Dense(-10);", "- 10"),
         ("Dropout(-0.5);", "- 0.5"),
         ("Conv2D(8, kernel_size=-3);", "- 3"),
-        ("Conv2D(8, 3, groups = 2);", "groups = 2"),
+        ("Conv2D(8, 3, groups = 2);", "2"),
         ("Conv2D(8, (3, 3, 3));", "( 3 , 3 , 3 )"),
         ("a: Flatten; a: Flatten;", "a"),
         ("Dense(10, units = 3);", "units"),

@@ -11,13 +11,15 @@ use crate::kernel::simd::{
 /// x[p s - pad + i d, q s - pad + j d, c] * kernel[i, j, c, o]`, then relu if asked.
 ///
 /// Input and output are height x width x channels, the kernel height x width x in x out, followed
-/// by the bias.
+/// by the bias. In groups, equal parts of the filters see equal parts of the channels, and the
+/// kernel is height x width x in / groups x out.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv2D {
     pub(super) input: [usize; 3],
     pub(super) filters: usize,
     pub(super) kernel: [usize; 2],
     pub(super) strides: [usize; 2],
+    groups: usize,
     dilation: [usize; 2],
     padding: [usize; 4],
     bias: bool,
@@ -35,6 +37,7 @@ impl Conv2D {
             filters,
             kernel,
             strides: [1, 1],
+            groups: 1,
             dilation: [1, 1],
             padding: [0; 4],
             bias: true,
@@ -59,6 +62,12 @@ impl Conv2D {
     #[must_use]
     pub const fn padding(self, padding: [usize; 4]) -> Self {
         Self { padding, ..self }
+    }
+
+    /// Equal parts of the channels, each with filters of its own; divides channels and filters.
+    #[must_use]
+    pub const fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
     }
 
     /// Without a bias.
@@ -108,7 +117,12 @@ impl Conv2D {
 
     /// Products summed for one output.
     pub(super) const fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1] * self.input[2]
+        self.kernel[0] * self.kernel[1] * self.group()[0]
+    }
+
+    /// Channels and filters of a group.
+    const fn group(&self) -> [usize; 2] {
+        [self.input[2] / self.groups, self.filters / self.groups]
     }
 
     const fn bias_len(&self) -> usize {
@@ -121,10 +135,15 @@ impl Conv2D {
         self.taps() * self.filters + self.bias_len()
     }
 
-    /// Floats of its packed weights: panels of sixteen channels, and the bias.
+    /// Floats of its packed weights: of each group panels of sixteen channels, and the bias.
     #[must_use]
     pub const fn packed_len(&self) -> usize {
-        panels_len(self.taps(), self.filters) + self.filters.div_ceil(COLUMNS) * COLUMNS
+        self.groups * self.packed_group()
+    }
+
+    const fn packed_group(&self) -> usize {
+        let [_, filters] = self.group();
+        panels_len(self.taps(), filters) + filters.div_ceil(COLUMNS) * COLUMNS
     }
 
     /// Floats of its transposed weights.
@@ -181,25 +200,34 @@ impl Conv2D {
         let weights = &weights[self.at.weights..][..self.weights_len()];
         let (kernel, bias) = weights.split_at(self.taps() * self.filters);
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
-        let (panels, packed_bias) = packed.split_at_mut(panels_len(self.taps(), self.filters));
-        for (p, panel) in panels.chunks_exact_mut(self.taps() * COLUMNS).enumerate() {
-            pack_panel(panel, p * COLUMNS, self.filters, |tap, o| kernel[tap * self.filters + o]);
+        let [_, filters] = self.group();
+        for (g, packed) in packed.chunks_exact_mut(self.packed_group()).enumerate() {
+            let (panels, packed_bias) = packed.split_at_mut(panels_len(self.taps(), filters));
+            for (p, panel) in panels.chunks_exact_mut(self.taps() * COLUMNS).enumerate() {
+                pack_panel(panel, p * COLUMNS, filters, |tap, o| {
+                    kernel[tap * self.filters + g * filters + o]
+                });
+            }
+            if self.bias {
+                packed_bias[..filters].copy_from_slice(&bias[g * filters..][..filters]);
+            }
         }
-        packed_bias[..bias.len()].copy_from_slice(bias);
     }
 
     /// Lays its weights out for `backward`.
     pub fn transpose(&self, weights: &[f32], transposed: &mut [f32]) {
         let kernel = &weights[self.at.weights..][..self.taps() * self.filters];
-        let ([height, width], [_, _, channels]) = (self.kernel, self.input);
+        let ([height, width], [channels, filters]) = (self.kernel, self.group());
         let mirrored = self.mirrored();
         let panels = &mut transposed[self.at.transposed..][..mirrored.packed_len()];
-        for (p, panel) in panels.chunks_exact_mut(mirrored.taps() * COLUMNS).enumerate() {
-            pack_panel(panel, p * COLUMNS, channels, |tap, c| {
-                let (place, o) = (tap / self.filters, tap % self.filters);
-                let turned = height * width - 1 - place;
-                kernel[(turned * channels + c) * self.filters + o]
-            });
+        for (g, panels) in panels.chunks_exact_mut(mirrored.packed_group()).enumerate() {
+            for (p, panel) in panels.chunks_exact_mut(mirrored.taps() * COLUMNS).enumerate() {
+                pack_panel(panel, p * COLUMNS, channels, |tap, c| {
+                    let (place, o) = (tap / filters, tap % filters);
+                    let turned = height * width - 1 - place;
+                    kernel[(turned * channels + c) * self.filters + g * filters + o]
+                });
+            }
         }
     }
 
@@ -322,12 +350,12 @@ impl Conv2D {
     /// side by side in memory are one loop.
     #[inline(always)]
     pub(super) fn tap_loops(&self) -> ([usize; 3], [usize; 3]) {
-        let ([height, width], channels) = (self.kernel, self.input[2]);
-        let row = self.padded()[1] * channels * self.dilation[0];
-        if self.dilation[1] == 1 {
+        let ([height, width], [channels, _]) = (self.kernel, self.group());
+        let row = self.padded()[1] * self.input[2] * self.dilation[0];
+        if self.dilation[1] == 1 && self.groups == 1 {
             ([height, 1, width * channels], [row, 0, 1])
         } else {
-            ([height, width, channels], [row, channels * self.dilation[1], 1])
+            ([height, width, channels], [row, self.input[2] * self.dilation[1], 1])
         }
     }
 }
@@ -343,13 +371,17 @@ vectorized! {
 
 #[inline(always)]
 fn convolve_body<L: Lanes>(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut [f32]) {
-    let [rows, columns, channels] = conv.output();
-    let (panels, bias) = packed.split_at(panels_len(conv.taps(), channels));
-    for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
-        let bias = load_columns(&bias[p * COLUMNS..], COLUMNS);
-        for row in 0..rows {
-            let y = &mut y[row * columns * channels + p * COLUMNS..];
-            convolve_row::<L>(conv, image, panel, bias, row, y, channels, channels - p * COLUMNS);
+    let ([rows, columns, channels], [inputs, filters]) = (conv.output(), conv.group());
+    for (g, packed) in packed.chunks_exact(conv.packed_group()).enumerate() {
+        let (image, first) = (&image[g * inputs..], g * filters);
+        let (panels, bias) = packed.split_at(panels_len(conv.taps(), filters));
+        for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
+            let bias = load_columns(&bias[p * COLUMNS..], COLUMNS);
+            let left = filters - p * COLUMNS;
+            for row in 0..rows {
+                let y = &mut y[row * columns * channels + first + p * COLUMNS..];
+                convolve_row::<L>(conv, image, panel, bias, row, y, channels, left);
+            }
         }
     }
 }
@@ -397,25 +429,41 @@ fn kernel_gradient_body<L: Lanes>(
     spread: &[f32],
     kernel: &mut [f32],
 ) {
+    for group in 0..conv.groups {
+        group_gradient::<L>(conv, image, spread, kernel, group);
+    }
+}
+
+/// One group's part of the kernel's gradient.
+#[inline(always)]
+fn group_gradient<L: Lanes>(
+    conv: &Conv2D,
+    image: &[f32],
+    spread: &[f32],
+    kernel: &mut [f32],
+    group: usize,
+) {
     let ([rows, columns, channels], inputs) = (conv.output(), conv.input[2]);
+    let [group_inputs, filters] = conv.group();
+    let (first_input, first) = (group * group_inputs, group * filters);
     let (width, spread_width) = (conv.padded()[1] * inputs, conv.mirrored().input[1] * channels);
     let (counts, steps) = conv.tap_loops();
     for outer in 0..counts[0] * counts[1] {
         let (i, j) = (outer / counts[1], outer % counts[1]);
         for (tap, count) in even_parts(counts[2], ROWS) {
-            for channel in (0..channels).step_by(COLUMNS) {
+            for channel in (0..filters).step_by(COLUMNS) {
                 let product = Tile {
                     counts: [rows, 1, columns],
                     a: image,
-                    a_at: i * steps[0] + j * steps[1] + tap,
+                    a_at: i * steps[0] + j * steps[1] + first_input + tap,
                     a_row: 1,
                     a_steps: [conv.strides[0] * width, 0, conv.strides[1] * inputs],
                     b: spread,
-                    b_at: conv.spread_index(0, 0) + channel,
+                    b_at: conv.spread_index(0, 0) + first + channel,
                     b_steps: [conv.strides[0] * spread_width, 0, conv.strides[1] * channels],
                 };
-                let to = &mut kernel[(outer * counts[2] + tap) * channels + channel..];
-                let left = channels - channel;
+                let to = &mut kernel[(outer * counts[2] + tap) * channels + first + channel..];
+                let left = filters - channel;
                 with_rows!(count, R => {
                     let sums: [[L; 2]; R] =
                         std::array::from_fn(|r| load_columns(&to[r * channels..], left));

@@ -229,7 +229,9 @@ fn convolution_agrees_with_keras() {
         let strides = case.pair("strides").unwrap_or([1, 1]);
         let dilation = case.pair("dilation_rate").unwrap_or([1, 1]);
         let padding = case.padding(input, kernel_size, strides, dilation);
-        let layer = conv(input, filters, kernel_size, strides, padding, dilation);
+        let groups = case.args()["groups"].as_u64().unwrap_or(1) as usize;
+        let layer =
+            Conv2D { groups, ..conv(input, filters, kernel_size, strides, padding, dilation) };
         let kernel = case.f64("w/layer/kernel");
         let has_bias = case.args()["use_bias"] != false;
         let bias = if has_bias { case.f64("w/layer/bias").to_vec() } else { vec![0.0; filters] };
@@ -252,5 +254,5 @@ fn convolution_agrees_with_keras() {
         }
         count += 1;
     }
-    assert_eq!(count, 35);
+    assert_eq!(count, 39);
 }

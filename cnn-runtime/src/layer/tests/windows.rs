@@ -1,9 +1,9 @@
-//! The other layers whose kernels slide over an image: `DepthwiseConv2D`.
+//! The other layers whose kernels slide over an image: `Conv2D` in groups, `DepthwiseConv2D`.
 
 use std::fmt::Debug;
 
 use super::{AT, CHANNELS, Made, Numbers, WIDTHS, part, unguarded};
-use crate::layer::DepthwiseConv2D;
+use crate::layer::{Conv2D, DepthwiseConv2D};
 use crate::reference::{self, same_padding, widen};
 
 /// Images in a shard.
@@ -76,7 +76,7 @@ macro_rules! fast {
         }
     )*};
 }
-fast!(DepthwiseConv2D);
+fast!(Conv2D, DepthwiseConv2D);
 
 macro_rules! slow {
     ($($layer:ident: $bias:expr;)*) => {$(
@@ -192,8 +192,29 @@ fn depthwise() -> Vec<Entry> {
     windows(|i| CHANNELS[i]).into_iter().map(entry).collect()
 }
 
+/// Groups of as many channels and filters as there are in the table.
+fn grouped() -> Vec<Entry> {
+    let entry = |(i, window): (usize, reference::Conv2D)| {
+        let (bias, relu, groups) = (i % 3 > 0, i % 2 > 0, 2 + i % 3);
+        let (channels, filters) = (window.input[2], CHANNELS[(3 * i + 1) % CHANNELS.len()]);
+        let input = [window.input[0], window.input[1], channels * groups];
+        let slow = reference::Conv2D { input, filters: filters * groups, groups, ..window };
+        let fast = Conv2D::new(slow.input, slow.filters, slow.kernel_size)
+            .strides(slow.strides)
+            .dilation(slow.dilation)
+            .padding(slow.padding)
+            .groups(groups)
+            .at(AT);
+        let fast = if bias { fast } else { fast.no_bias() };
+        let fast = if relu { fast.relu() } else { fast };
+        Entry { fast: Box::new(fast), slow: Box::new(slow), bias, relu }
+    };
+    windows(|i| CHANNELS[i]).into_iter().map(entry).collect()
+}
+
 pub(super) fn table() -> Vec<Entry> {
-    depthwise()
+    let grouped = grouped().into_iter().step_by(7);
+    depthwise().into_iter().step_by(3).chain(grouped).collect()
 }
 
 /// Inputs, the output's gradients, weights.
@@ -284,4 +305,9 @@ fn assert_exact(table: &[Entry], most: usize) {
 #[test]
 fn depthwise_convolutions_are_exact() {
     assert_exact(&depthwise(), WINDOWS.len() * CHANNELS.len());
+}
+
+#[test]
+fn convolutions_in_groups_are_exact() {
+    assert_exact(&grouped(), WINDOWS.len() * CHANNELS.len());
 }
