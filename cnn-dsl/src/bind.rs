@@ -7,18 +7,18 @@ use crate::diagnostics::{Diagnostic, did_you_mean, join, quote, thousands};
 
 /// What can be called, with its parameters in Keras's order.
 #[derive(Debug)]
-pub struct Signature {
-    /// Keras's name.
-    pub name: &'static str,
+pub struct Signature<'a> {
+    /// Keras's name, or a block's.
+    pub name: &'a str,
     /// In the order of positional arguments.
-    pub params: &'static [Param],
+    pub params: &'a [Param<'a>],
 }
 
 /// One parameter.
 #[derive(Debug)]
-pub struct Param {
-    /// Keras's name.
-    pub name: &'static str,
+pub struct Param<'a> {
+    /// Keras's name, or a block's.
+    pub name: &'a str,
     need: Need,
 }
 
@@ -32,7 +32,7 @@ enum Need {
 
 /// A parameter without default.
 #[must_use]
-pub const fn required(name: &'static str) -> Param {
+pub const fn required(name: &str) -> Param<'_> {
     Param { name, need: Need::Required }
 }
 
@@ -44,13 +44,13 @@ pub const fn required_unless(name: &'static str, other: &'static str) -> Param {
 
 /// A parameter with a default.
 #[must_use]
-pub const fn optional(name: &'static str) -> Param {
+pub const fn optional(name: &str) -> Param<'_> {
     Param { name, need: Need::Optional }
 }
 
 /// A parameter of Keras that is not supported yet; `accepted`, its default there, is let pass.
 #[must_use]
-pub const fn unsupported(name: &'static str, accepted: &'static str) -> Param {
+pub const fn unsupported(name: &'static str, accepted: &'static str) -> Param<'static> {
     Param { name, need: Need::Unsupported { accepted } }
 }
 
@@ -99,22 +99,26 @@ impl Interval {
 pub struct Args<'a> {
     owner: String,
     at: Span,
-    signature: &'static Signature,
+    signature: &'a Signature<'a>,
     values: Vec<Option<&'a Expr>>,
     errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    history: Vec<usize>,
 }
 
 impl<'a> Args<'a> {
     /// Sorts the arguments of `call` to the parameters of `signature`. `owner` opens every
     /// message, as in "Dense layer `dense`".
     #[must_use]
-    pub fn bind(signature: &'static Signature, call: &'a Call, owner: impl Into<String>) -> Self {
+    pub fn bind(signature: &'a Signature<'a>, call: &'a Call, owner: impl Into<String>) -> Self {
         let mut args = Self {
             owner: owner.into(),
             at: call.name.span.clone(),
             signature,
             values: vec![None; signature.params.len()],
             errors: Vec::new(),
+            warnings: Vec::new(),
+            history: Vec::new(),
         };
         let mut first_named: Option<&Ident> = None;
         let mut misplaced = vec![false; signature.params.len()];
@@ -271,6 +275,32 @@ impl<'a> Args<'a> {
         self.errors
     }
 
+    /// The mistakes found, or else the warnings. `history` is added to the mistakes that the
+    /// shapes before this layer explain.
+    #[must_use]
+    pub fn into_diagnostics(mut self, history: impl FnOnce() -> String) -> Vec<Diagnostic> {
+        if !self.history.is_empty() {
+            let history = history();
+            for error in self.history {
+                self.errors[error].notes.push(history.clone());
+            }
+        }
+        if self.errors.is_empty() { self.warnings } else { self.errors }
+    }
+
+    /// Says that the shapes before this layer explain the mistake recorded last.
+    pub fn explained_by_shapes(&mut self) {
+        self.history.extend(self.errors.len().checked_sub(1));
+    }
+
+    /// Records something that works, but is probably not meant.
+    pub fn warn(&mut self, at: Span, message: &str, label: impl Into<String>) -> &mut Diagnostic {
+        let message = format!("{}: {message}", self.owner);
+        self.warnings.push(Diagnostic::warning(at, message).label(label));
+        let last = self.warnings.len() - 1;
+        &mut self.warnings[last]
+    }
+
     /// The mistake recorded last, to add to it.
     pub fn last_error(&mut self) -> Option<&mut Diagnostic> {
         self.errors.last_mut()
@@ -408,7 +438,7 @@ impl<'a> Args<'a> {
     pub fn number_of(&mut self, value: &Expr, name: &str, interval: Interval) -> Option<f64> {
         let number = match &value.kind {
             ExprKind::Number(text) => text.replace('_', "").parse::<f64>().ok(),
-            ExprKind::Str(_) | ExprKind::Tuple(_) | ExprKind::List(_) | ExprKind::Call(_) => None,
+            _ => None,
         };
         match number {
             // -0.0 and 0.0 mean the same; equal models must be equal in the IR.

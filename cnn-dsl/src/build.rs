@@ -15,7 +15,7 @@ use std::{env, fmt, fs};
 use quote::ToTokens as _;
 
 use crate::codegen::{self, Options};
-use crate::{compile as check, ir, render};
+use crate::{Checked, Diagnostic, Sources, ir};
 
 /// Compiles one file, given relative to the package, into `$OUT_DIR/<file stem>.rs`.
 ///
@@ -125,8 +125,17 @@ impl Builder {
 
     fn emit(&self, path: &Path, color: bool) -> Result<String, String> {
         println!("cargo::rerun-if-changed={}", path.display());
-        let models = load(path, color)?;
-        Ok(codegen::pretty(codegen::emit(&models, &self.options()?)))
+        let checked = check(path).map_err(|problem| format!("error: {problem}"))?;
+        for used in &checked.sources.files()[1..] {
+            println!("cargo::rerun-if-changed={}", used.path);
+        }
+        if checked.failed() {
+            return Err(checked.render(color));
+        }
+        for warning in &checked.diagnostics {
+            println!("cargo::warning={}", one_line(&checked.sources, warning));
+        }
+        Ok(codegen::pretty(codegen::emit(&checked.models, &self.options()?)))
     }
 
     fn options(&self) -> Result<Options, String> {
@@ -146,8 +155,33 @@ impl Builder {
 ///
 /// The mistakes, rendered with path, line and column; or why the file could not be read.
 pub fn load(path: &Path, color: bool) -> Result<Vec<ir::Model>, String> {
-    let text = crate::source::read(path).map_err(|problem| format!("error: {problem}"))?;
-    check(&text).map_err(|mistakes| render(&path.display().to_string(), &text, &mistakes, color))
+    let checked = check(path).map_err(|problem| format!("error: {problem}"))?;
+    if checked.failed() { Err(checked.render(color)) } else { Ok(checked.models) }
+}
+
+/// Reads and checks one file; the paths in its `use` lines start at its folder.
+///
+/// # Errors
+///
+/// Why the file could not be read. Mistakes in it are in what is given.
+pub fn check(path: &Path) -> Result<Checked, String> {
+    let text = crate::source::read(path)?;
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    Ok(crate::check(&path.display().to_string(), &text, folder))
+}
+
+/// Cargo shows a warning as one line.
+fn one_line(sources: &Sources, warning: &Diagnostic) -> String {
+    let (file, span) = sources.locate(&warning.span);
+    let before = &file.text[..span.start];
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    let mut out = format!("{}:{line}:{column}: {}", file.path, warning.message);
+    for help in warning.notes.iter().chain(&warning.help) {
+        out.push_str("; ");
+        out.push_str(help);
+    }
+    out.replace('\n', " ")
 }
 
 /// Relative paths start at the package of the build script.

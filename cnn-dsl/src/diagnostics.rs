@@ -1,14 +1,26 @@
-//! Mistakes in a text: what was found, where, and the way out.
+//! Mistakes in a text, and what is probably not meant: what was found, where, and the way out.
 
 use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::ast::Span;
+use crate::source::Sources;
 
-/// One mistake.
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing is emitted.
+    Error,
+    /// It works, but is probably not meant.
+    Warning,
+}
+
+/// One mistake or warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
     /// What is wrong, in one sentence that stands alone.
     pub message: String,
     /// Where: a byte range of the text; empty for "here something is missing".
@@ -17,6 +29,8 @@ pub struct Diagnostic {
     pub label: String,
     /// Other places that matter, each with its remark.
     pub secondary: Vec<(Span, String)>,
+    /// What led there.
+    pub notes: Vec<String>,
     /// Ways out.
     pub help: Vec<String>,
 }
@@ -26,12 +40,37 @@ impl Diagnostic {
     #[must_use]
     pub fn new(span: Span, message: impl Into<String>) -> Self {
         Self {
+            severity: Severity::Error,
             message: message.into(),
             span,
             label: String::new(),
             secondary: Vec::new(),
+            notes: Vec::new(),
             help: Vec::new(),
         }
+    }
+
+    /// A warning at `span`.
+    #[must_use]
+    pub fn warning(span: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::new(span, message) }
+    }
+
+    /// Whether it is a mistake, not a warning.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// With all places `base` further on.
+    #[must_use]
+    pub(crate) fn moved(mut self, base: usize) -> Self {
+        let moved = |span: &Span| span.start + base..span.end + base;
+        self.span = moved(&self.span);
+        for (span, _) in &mut self.secondary {
+            *span = moved(span);
+        }
+        self
     }
 
     /// Sets the remark beside the underlined text.
@@ -45,6 +84,13 @@ impl Diagnostic {
     #[must_use]
     pub fn secondary(mut self, span: Span, label: impl Into<String>) -> Self {
         self.secondary.push((span, label.into()));
+        self
+    }
+
+    /// Adds what led there.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
         self
     }
 
@@ -62,10 +108,13 @@ impl Diagnostic {
         self
     }
 
-    /// The message with its helps below it, for where no source can be shown.
+    /// The message with its notes and helps below it, for where no source can be shown.
     #[must_use]
     pub fn plain(&self) -> String {
         let mut out = self.message.clone();
+        for note in &self.notes {
+            let _ = write!(out, "\nnote: {note}");
+        }
         for help in &self.help {
             let _ = write!(out, "\nhelp: {help}");
         }
@@ -73,54 +122,58 @@ impl Diagnostic {
     }
 }
 
-/// Prints mistakes as rustc does: path, line, column, the text with the place underlined.
+/// Prints diagnostics as rustc does: path, line, column, the text with the place underlined.
 ///
 /// `path` is shown as given; `color` asks for ANSI colours. Ends with a newline if there is any
-/// mistake at all.
+/// diagnostic at all.
 #[must_use]
 pub fn render(path: &str, text: &str, diagnostics: &[Diagnostic], color: bool) -> String {
-    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    let mut out = String::new();
-    for (i, diagnostic) in diagnostics.iter().enumerate() {
-        if i > 0 {
+    Sources::new(path, text).render(diagnostics, color)
+}
+
+impl Sources {
+    /// Prints diagnostics as [`render`] does, each with the texts that it points into.
+    #[must_use]
+    pub fn render(&self, diagnostics: &[Diagnostic], color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let mut out = String::new();
+        for (i, diagnostic) in diagnostics.iter().enumerate() {
+            if i > 0 {
+                out.push('\n');
+            }
+            out.push_str(&renderer.render(&[self.group(diagnostic)]));
             out.push('\n');
         }
-        out.push_str(&renderer.render(&[group(path, text, diagnostic)]));
-        out.push('\n');
+        out
     }
-    out
-}
 
-fn group<'a>(
-    path: &'a str,
-    text: &'a str,
-    diagnostic: &'a Diagnostic,
-) -> annotate_snippets::Group<'a> {
-    let primary = AnnotationKind::Primary.span(clamp(&diagnostic.span, text));
-    let primary =
-        if diagnostic.label.is_empty() { primary } else { primary.label(&diagnostic.label) };
-    let snippet = Snippet::source(text).path(path).annotation(primary).annotations(
-        diagnostic.secondary.iter().map(|(span, label)| {
-            AnnotationKind::Context.span(clamp(span, text)).label(label.as_str())
-        }),
-    );
-    Level::ERROR
-        .primary_title(&diagnostic.message)
-        .element(snippet)
-        .elements(diagnostic.help.iter().map(|help| Level::HELP.message(help)))
-}
-
-/// A range inside the text, on character boundaries.
-fn clamp(span: &Span, text: &str) -> Span {
-    let floor = |mut at: usize| {
-        at = at.min(text.len());
-        while !text.is_char_boundary(at) {
-            at -= 1;
+    fn group<'a>(&'a self, diagnostic: &'a Diagnostic) -> annotate_snippets::Group<'a> {
+        let (file, span) = self.locate(&diagnostic.span);
+        let primary = AnnotationKind::Primary.span(span);
+        let primary =
+            if diagnostic.label.is_empty() { primary } else { primary.label(&diagnostic.label) };
+        // One snippet a file, the primary's first.
+        let mut snippets = vec![(file, vec![primary])];
+        for (span, label) in &diagnostic.secondary {
+            let (file, span) = self.locate(span);
+            let annotation = AnnotationKind::Context.span(span).label(label.as_str());
+            match snippets.iter_mut().find(|(other, _)| std::ptr::eq(*other, file)) {
+                Some((_, annotations)) => annotations.push(annotation),
+                None => snippets.push((file, vec![annotation])),
+            }
         }
-        at
-    };
-    let start = floor(span.start);
-    start..floor(span.end).max(start)
+        let level = match diagnostic.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        level
+            .primary_title(&diagnostic.message)
+            .elements(snippets.into_iter().map(|(file, annotations)| {
+                Snippet::source(&file.text).path(&file.path).annotations(annotations)
+            }))
+            .elements(diagnostic.notes.iter().map(|note| Level::NOTE.message(note)))
+            .elements(diagnostic.help.iter().map(|help| Level::HELP.message(help)))
+    }
 }
 
 /// `text` in backticks, cut to what fits a message.

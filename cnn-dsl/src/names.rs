@@ -39,38 +39,78 @@ pub fn snake_case(name: &str) -> String {
     out
 }
 
-/// Hands out Keras's automatic names (`conv2d`, `conv2d_1`, …), past those that were given.
+/// Hands out names that are unique in a model: Keras's automatic ones (`conv2d`, `conv2d_1`, …), past
+/// those that were given, and those of layers in blocks.
 #[derive(Debug)]
-pub struct AutoNames<'a> {
-    given: HashSet<&'a str>,
-    next: HashMap<&'static str, usize>,
+pub struct AutoNames {
+    taken: HashSet<String>,
+    next: HashMap<String, usize>,
+    instances: HashMap<String, usize>,
 }
 
-impl<'a> AutoNames<'a> {
+impl AutoNames {
     /// With the names that the text gives.
-    pub fn new(given: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { given: given.into_iter().collect(), next: HashMap::new() }
+    pub fn new<'a>(given: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            taken: given.into_iter().map(str::to_owned).collect(),
+            next: HashMap::new(),
+            instances: HashMap::new(),
+        }
     }
 
     /// The next name of a class.
-    pub fn next(&mut self, class: &'static str) -> String {
+    pub fn next(&mut self, class: &str) -> String {
         let base = snake_case(class);
-        let next = self.next.entry(class).or_default();
+        let next = self.next.entry(class.to_owned()).or_default();
         loop {
             let name = if *next == 0 { base.clone() } else { format!("{base}_{next}") };
             *next += 1;
-            if !self.given.contains(name.as_str()) {
+            if self.taken.insert(name.clone()) {
                 return name;
             }
         }
     }
+
+    /// `name`, or if that is taken, `name` with a number.
+    pub fn unique(&mut self, name: String) -> String {
+        if self.taken.insert(name.clone()) {
+            return name;
+        }
+        let next = self.next.entry(name.clone()).or_insert(2);
+        loop {
+            let numbered = format!("{name}_{next}");
+            *next += 1;
+            if self.taken.insert(numbered.clone()) {
+                return numbered;
+            }
+        }
+    }
+
+    /// `base` with the number of this instance, from 1.
+    pub fn instance(&mut self, base: &str) -> String {
+        let number = self.instances.entry(base.to_owned()).or_default();
+        *number += 1;
+        format!("{base}_{number}")
+    }
 }
+
+/// Names of layers are at most this long, so that names in nested blocks stay short.
+const MAX_NAME: usize = 64;
+
+/// Words that mean something where the name of a layer may stand.
+const RESERVED: [&str; 3] = ["branches", "input", "residual"];
 
 /// Why a name cannot be a layer's.
 #[must_use]
 pub fn layer_name_problem(name: &str) -> Option<String> {
     if is_keyword(name) {
         return Some(format!("`{name}` is a Rust keyword"));
+    }
+    if RESERVED.contains(&name) {
+        return Some(format!("`{name}` is a word of the language"));
+    }
+    if name.len() > MAX_NAME {
+        return Some(format!("names of layers have at most {MAX_NAME} characters"));
     }
     let snake = name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('_')
@@ -87,6 +127,16 @@ pub fn model_name_problem(name: &str) -> Option<String> {
     }
     (!crate::scan::is_type_name(name))
         .then(|| "model names are camel case: `MnistCnn`, `LeNet5`".to_owned())
+}
+
+/// Why a name cannot be a block's.
+#[must_use]
+pub fn block_name_problem(name: &str) -> Option<String> {
+    if name.len() > MAX_NAME {
+        return Some(format!("names of blocks have at most {MAX_NAME} characters"));
+    }
+    (!crate::scan::is_type_name(name))
+        .then(|| "block names are camel case: `Residual`, `ConvBnRelu`".to_owned())
 }
 
 fn is_keyword(name: &str) -> bool {

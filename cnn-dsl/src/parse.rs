@@ -4,7 +4,10 @@ use pest::Parser as _;
 use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::Pair;
 
-use crate::ast::{Arg, Call, Expr, ExprKind, Ident, Item, Model, Span};
+use crate::ast::{
+    Arg, Assert, Block, Body, Call, Clause, Comparison, Constant, Expr, ExprKind, File, Form,
+    Ident, Item, Model, Param, Sign, Span, Statement, Use,
+};
 use crate::diagnostics::{Diagnostic, join, quote};
 use crate::scan::{self, TokenKind};
 
@@ -16,123 +19,318 @@ mod grammar {
 }
 use grammar::{Grammar, Rule};
 
-/// Reads the models of a text.
+/// Reads a text that starts at `base` in the space of all texts.
 ///
 /// # Errors
 ///
 /// The first syntax error, in words.
-pub fn parse(text: &str) -> Result<Vec<Model>, Diagnostic> {
-    scan::check(text)?;
-    let mut pairs = Grammar::parse(Rule::file, text).map_err(|error| syntax_error(text, &error))?;
-    let file = pairs.next().into_iter().flat_map(Pair::into_inner);
-    Ok(file.filter(|pair| pair.as_rule() == Rule::model).map(model).collect())
-}
-
-fn model(pair: Pair<'_, Rule>) -> Model {
-    let mut model = Model {
-        docs: Vec::new(),
-        name: Ident { text: String::new(), span: span(&pair) },
-        items: Vec::new(),
-    };
-    for part in pair.into_inner() {
-        match part.as_rule() {
-            Rule::doc_line | Rule::doc_block => docs(part.as_str(), &mut model.docs),
-            Rule::model_name => model.name = ident(&part),
-            Rule::block => model.items = items(part),
-            _ => {}
+pub fn parse(text: &str, base: usize) -> Result<File, Diagnostic> {
+    let pairs = scan::check(text).and_then(|()| {
+        Grammar::parse(Rule::file, text).map_err(|error| syntax_error(text, &error))
+    });
+    let mut file = File::default();
+    let reader = Reader { base };
+    for top in pairs.map_err(|error| error.moved(base))?.flat_map(Pair::into_inner) {
+        if top.as_rule() == Rule::top {
+            reader.top(top, &mut file);
         }
     }
-    model
+    Ok(file)
 }
 
-fn items(block: Pair<'_, Rule>) -> Vec<Item> {
-    block.into_inner().filter(|part| part.as_rule() == Rule::item).map(item).collect()
+/// Turns pairs into the AST.
+#[derive(Clone, Copy)]
+struct Reader {
+    base: usize,
 }
 
-fn item(pair: Pair<'_, Rule>) -> Item {
-    let mut item = Item {
-        docs: Vec::new(),
-        label: None,
-        call: Call { name: Ident { text: String::new(), span: span(&pair) }, args: Vec::new() },
-        block: None,
-    };
-    for part in pair.into_inner() {
-        match part.as_rule() {
-            Rule::doc_line | Rule::doc_block => docs(part.as_str(), &mut item.docs),
-            Rule::label => item.label = part.into_inner().next().as_ref().map(ident),
-            Rule::call => item.call = call(part),
-            Rule::block => {
-                let span = span(&part);
-                item.block = Some((items(part), span));
+impl Reader {
+    fn top(self, pair: Pair<'_, Rule>, file: &mut File) {
+        let mut comments = Vec::new();
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::doc_line | Rule::doc_block => docs(part.as_str(), &mut comments),
+                Rule::use_file => file.uses.extend(self.use_file(part)),
+                Rule::constant => file.constants.extend(self.constant(part)),
+                Rule::block => file.blocks.extend(self.block(part)),
+                Rule::model => {
+                    file.models.extend(self.model(part, std::mem::take(&mut comments)));
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
-    item
-}
 
-fn call(pair: Pair<'_, Rule>) -> Call {
-    let mut call =
-        Call { name: Ident { text: String::new(), span: span(&pair) }, args: Vec::new() };
-    for part in pair.into_inner() {
-        match part.as_rule() {
-            Rule::name => call.name = ident(&part),
-            Rule::args => {
-                let args = part.into_inner().filter(|part| part.as_rule() == Rule::arg);
-                call.args = args.filter_map(arg).collect();
+    fn use_file(self, pair: Pair<'_, Rule>) -> Option<Use> {
+        let path = pair.into_inner().find(|part| part.as_rule() == Rule::string)?;
+        Some(Use { path: unquoted(path.as_str()), span: self.span(&path) })
+    }
+
+    fn constant(self, pair: Pair<'_, Rule>) -> Option<Constant> {
+        let mut name = None;
+        let mut value = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::constant_name => name = Some(self.ident(&part)),
+                Rule::value => value = self.expr(part),
+                _ => {}
             }
-            _ => {}
         }
+        Some(Constant { name: name?, value: value? })
     }
-    call
-}
 
-fn arg(pair: Pair<'_, Rule>) -> Option<Arg> {
-    let mut name = None;
-    let mut value = None;
-    for part in pair.into_inner() {
-        match part.as_rule() {
-            Rule::arg_name => name = part.into_inner().next().as_ref().map(ident),
-            Rule::value => value = expr(part),
-            _ => {}
-        }
-    }
-    Some(Arg { name, value: value? })
-}
-
-fn expr(pair: Pair<'_, Rule>) -> Option<Expr> {
-    let inner = pair.into_inner().next()?;
-    let span = span(&inner);
-    let kind = match inner.as_rule() {
-        Rule::number => {
-            ExprKind::Number(inner.as_str().split_whitespace().collect::<Vec<_>>().concat())
-        }
-        Rule::string => ExprKind::Str(inner.as_str().trim_matches('"').to_owned()),
-        Rule::call => ExprKind::Call(call(inner)),
-        Rule::list => ExprKind::List(values(inner).0),
-        _ => match values(inner) {
-            // `(3)` is 3 in brackets, `(3,)` a tuple of one.
-            (mut items, false) if items.len() == 1 => {
-                return items.pop().map(|item| Expr { span, ..item });
+    fn block(self, pair: Pair<'_, Rule>) -> Option<Block> {
+        let mut name = None;
+        let mut params = Vec::new();
+        let mut body = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::block_name => name = Some(self.ident(&part)),
+                Rule::params => {
+                    let parts = part.into_inner().filter(|part| part.as_rule() == Rule::param);
+                    params = parts.filter_map(|part| self.param(part)).collect();
+                }
+                Rule::body => body = Some(self.body(part)),
+                _ => {}
             }
-            (items, _) => ExprKind::Tuple(items),
-        },
-    };
-    Some(Expr { kind, span })
+        }
+        Some(Block { name: name?, params, body: body? })
+    }
+
+    fn param(self, pair: Pair<'_, Rule>) -> Option<Param> {
+        let mut name = None;
+        let mut default = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::name => name = Some(self.ident(&part)),
+                Rule::value => default = self.expr(part),
+                _ => {}
+            }
+        }
+        Some(Param { name: name?, default })
+    }
+
+    fn model(self, pair: Pair<'_, Rule>, docs: Vec<String>) -> Option<Model> {
+        let mut name = None;
+        let mut body = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::model_name => name = Some(self.ident(&part)),
+                Rule::body => body = Some(self.body(part)),
+                _ => {}
+            }
+        }
+        Some(Model { docs, name: name?, body: body? })
+    }
+
+    fn body(self, pair: Pair<'_, Rule>) -> Body {
+        let span = self.span(&pair);
+        let items = pair.into_inner().filter(|part| part.as_rule() == Rule::item);
+        Body { items: items.filter_map(|part| self.item(part)).collect(), span }
+    }
+
+    fn item(self, pair: Pair<'_, Rule>) -> Option<Item> {
+        let mut comments = Vec::new();
+        let mut item = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::doc_line | Rule::doc_block => docs(part.as_str(), &mut comments),
+                Rule::constant => item = self.constant(part).map(Item::Constant),
+                Rule::assertion => item = self.assertion(part).map(Item::Assert),
+                Rule::body => item = Some(Item::Body(self.body(part))),
+                Rule::statement => {
+                    let docs = std::mem::take(&mut comments);
+                    item = self.statement(part, docs).map(Item::Statement);
+                }
+                _ => {}
+            }
+        }
+        item
+    }
+
+    fn assertion(self, pair: Pair<'_, Rule>) -> Option<Assert> {
+        let mut metric = None;
+        let mut comparison = Comparison::Equal;
+        let mut limit = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::name => metric = Some(self.ident(&part)),
+                Rule::comparison => {
+                    comparison = match part.as_str() {
+                        "<" => Comparison::Less,
+                        "<=" => Comparison::AtMost,
+                        ">=" => Comparison::AtLeast,
+                        ">" => Comparison::Greater,
+                        _ => Comparison::Equal,
+                    }
+                }
+                Rule::value => limit = self.expr(part),
+                _ => {}
+            }
+        }
+        let (metric, limit) = (metric?, limit?);
+        let span = metric.span.start..limit.span.end;
+        Some(Assert { metric, comparison, limit, span })
+    }
+
+    fn statement(self, pair: Pair<'_, Rule>, docs: Vec<String>) -> Option<Statement> {
+        let mut label = None;
+        let mut form = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::label => label = part.into_inner().next().map(|name| self.ident(&name)),
+                Rule::layer => form = self.layer(part),
+                Rule::clause => form = self.clause(part).map(Form::Clause),
+                _ => {}
+            }
+        }
+        Some(Statement { docs, label, form: form? })
+    }
+
+    fn layer(self, pair: Pair<'_, Rule>) -> Option<Form> {
+        let mut call = None;
+        let mut operands = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::call => call = self.call(part),
+                Rule::operands => operands = Some(self.values(part).0),
+                _ => {}
+            }
+        }
+        Some(Form::Layer { call: call?, operands })
+    }
+
+    fn clause(self, pair: Pair<'_, Rule>) -> Option<Clause> {
+        let mut name = None;
+        let mut value = None;
+        let mut body = None;
+        let mut shortcut = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::clause_name => name = Some(self.ident(&part)),
+                Rule::value => value = self.expr(part),
+                Rule::body => body = Some(self.body(part)),
+                Rule::shortcut => {
+                    let mut parts = part.into_inner();
+                    let keyword = parts.next().map(|keyword| self.span(&keyword));
+                    shortcut = keyword.zip(parts.next().map(|body| self.body(body)));
+                }
+                _ => {}
+            }
+        }
+        Some(Clause { name: name?, value, body: body?, shortcut })
+    }
+
+    fn call(self, pair: Pair<'_, Rule>) -> Option<Call> {
+        let mut name = None;
+        let mut args = Vec::new();
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::name => name = Some(self.ident(&part)),
+                Rule::args => {
+                    let parts = part.into_inner().filter(|part| part.as_rule() == Rule::arg);
+                    args = parts.filter_map(|part| self.arg(part)).collect();
+                }
+                _ => {}
+            }
+        }
+        Some(Call { name: name?, args })
+    }
+
+    fn arg(self, pair: Pair<'_, Rule>) -> Option<Arg> {
+        let mut name = None;
+        let mut value = None;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::arg_name => name = part.into_inner().next().map(|name| self.ident(&name)),
+                Rule::value => value = self.expr(part),
+                _ => {}
+            }
+        }
+        Some(Arg { name, value: value? })
+    }
+
+    /// A value, a product or a term: what stands between signs of one rank, from the left.
+    fn expr(self, pair: Pair<'_, Rule>) -> Option<Expr> {
+        if pair.as_rule() == Rule::term {
+            return self.term(pair.into_inner().next()?);
+        }
+        let span = self.span(&pair);
+        let mut terms = Vec::new();
+        let mut signs = Vec::new();
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::sum_sign | Rule::product_sign => signs.push((sign(&part), self.span(&part))),
+                _ => terms.push(self.expr(part)?),
+            }
+        }
+        if signs.is_empty() {
+            return terms.pop();
+        }
+        Some(Expr { kind: ExprKind::Arithmetic { terms, signs }, span })
+    }
+
+    fn term(self, pair: Pair<'_, Rule>) -> Option<Expr> {
+        let span = self.span(&pair);
+        let kind = match pair.as_rule() {
+            Rule::number => {
+                ExprKind::Number(pair.as_str().split_whitespace().collect::<Vec<_>>().concat())
+            }
+            Rule::string => ExprKind::Str(unquoted(pair.as_str())),
+            Rule::call => ExprKind::Call(self.call(pair)?),
+            Rule::list => ExprKind::List(self.values(pair).0),
+            Rule::negated => {
+                let mut parts = pair.into_inner();
+                let at = self.span(&parts.next()?);
+                ExprKind::Negated { at, value: Box::new(self.term(parts.next()?)?) }
+            }
+            _ => match self.values(pair) {
+                // `(3)` is 3 in brackets, `(3,)` a tuple of one.
+                (mut items, false) if items.len() == 1 => {
+                    return items.pop().map(|item| Expr { span, ..item });
+                }
+                (items, _) => ExprKind::Tuple(items),
+            },
+        };
+        Some(Expr { kind, span })
+    }
+
+    /// The values of a list or tuple, and whether a comma stands among them.
+    fn values(self, pair: Pair<'_, Rule>) -> (Vec<Expr>, bool) {
+        let mut commas = false;
+        let mut items = Vec::new();
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::comma => commas = true,
+                Rule::value => items.extend(self.expr(part)),
+                _ => {}
+            }
+        }
+        (items, commas)
+    }
+
+    fn ident(self, pair: &Pair<'_, Rule>) -> Ident {
+        Ident { text: pair.as_str().to_owned(), span: self.span(pair) }
+    }
+
+    fn span(self, pair: &Pair<'_, Rule>) -> Span {
+        let span = pair.as_span();
+        self.base + span.start()..self.base + span.end()
+    }
 }
 
-/// The values of a list or tuple, and whether a comma stands among them.
-fn values(pair: Pair<'_, Rule>) -> (Vec<Expr>, bool) {
-    let mut commas = false;
-    let mut items = Vec::new();
-    for part in pair.into_inner() {
-        match part.as_rule() {
-            Rule::comma => commas = true,
-            Rule::value => items.extend(expr(part)),
-            _ => {}
-        }
+fn sign(pair: &Pair<'_, Rule>) -> Sign {
+    match pair.as_str() {
+        "+" => Sign::Plus,
+        "-" => Sign::Minus,
+        "*" => Sign::Times,
+        "/" => Sign::Over,
+        _ => Sign::Modulo,
     }
-    (items, commas)
+}
+
+fn unquoted(string: &str) -> String {
+    string.trim_matches('"').to_owned()
 }
 
 /// The lines of a doc comment, as rustc would put them into `#[doc = "…"]`.
@@ -155,15 +353,6 @@ fn docs(comment: &str, lines: &mut Vec<String>) {
     if body.is_empty() {
         lines.push(String::new());
     }
-}
-
-fn ident(pair: &Pair<'_, Rule>) -> Ident {
-    Ident { text: pair.as_str().to_owned(), span: span(pair) }
-}
-
-fn span(pair: &Pair<'_, Rule>) -> Span {
-    let span = pair.as_span();
-    span.start()..span.end()
 }
 
 fn syntax_error(text: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
@@ -192,13 +381,23 @@ fn syntax_error(text: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
     if expected.contains(&Rule::semicolon) {
         let end = last_end(text, at);
         let name = statement_name(text, end);
-        return Diagnostic::new(end..end, format!("expected `;` after {name}, found {found}"))
-            .label("a `;` is missing here");
+        let message = format!("expected `;` after {name}, found {found}");
+        let diagnostic = Diagnostic::new(end..end, message).label("a `;` is missing here");
+        if found == "`{`" {
+            return diagnostic.help("braces stand behind `repeat`, `residual` and `branches` only");
+        }
+        return diagnostic;
     }
     let mut phrases: Vec<String> = Vec::new();
     for phrase in expected.iter().filter_map(|rule| phrase(*rule)) {
         if !phrases.iter().any(|seen| seen == phrase) {
             phrases.push(phrase.to_owned());
+        }
+    }
+    // What includes the others is enough.
+    for (whole, parts) in [("an argument", &["a value"][..]), ("a layer", &["`const`", "`{`"])] {
+        if phrases.iter().any(|phrase| phrase == whole) {
+            phrases.retain(|phrase| !parts.contains(&phrase.as_str()));
         }
     }
     let message = if phrases.is_empty() {
@@ -210,8 +409,11 @@ fn syntax_error(text: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
     if found == "`'`" {
         return diagnostic.help("names need no quotes: `relu`; double quotes are allowed");
     }
-    if expected.contains(&Rule::model) || expected.contains(&Rule::model_keyword) {
+    if expected.contains(&Rule::model_keyword) || expected.contains(&Rule::top) {
         return diagnostic.help("a model is written `model Name { input(…); … }`");
+    }
+    if phrases == ["`{`"] {
+        return diagnostic.help("the names of layers begin with a capital");
     }
     diagnostic
 }
@@ -219,19 +421,30 @@ fn syntax_error(text: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
 /// What a reader calls what the grammar calls `rule`; `None` for what need not be mentioned.
 fn phrase(rule: Rule) -> Option<&'static str> {
     Some(match rule {
-        Rule::model | Rule::model_keyword | Rule::visibility | Rule::file => "a model",
+        Rule::top | Rule::file => "a model",
+        Rule::model | Rule::model_keyword | Rule::visibility => "a model",
+        Rule::block | Rule::block_keyword => "a block",
+        Rule::constant | Rule::const_keyword => "`const`",
+        Rule::use_file | Rule::use_keyword => "`use`",
         Rule::EOI => "the end of the text",
         Rule::model_name => "the model's name",
-        Rule::item | Rule::call | Rule::label => "a layer",
+        Rule::block_name => "the block's name",
+        Rule::constant_name => "the constant's name",
+        Rule::item | Rule::statement | Rule::layer | Rule::call | Rule::label => "a layer",
         Rule::name => "a name",
         Rule::arg => "an argument",
-        Rule::value | Rule::number | Rule::list | Rule::tuple | Rule::string => "a value",
+        Rule::param => "a parameter",
+        Rule::value | Rule::product | Rule::term | Rule::number | Rule::list | Rule::tuple => {
+            "a value"
+        }
+        Rule::string => "a string",
+        Rule::comparison => "`<=`, `<`, `>=`, `>` or `==`",
         Rule::unsigned => "a number",
-        Rule::args | Rule::open_paren => "`(`",
+        Rule::args | Rule::operands | Rule::params | Rule::open_paren => "`(`",
         Rule::close_paren => "`)`",
         Rule::open_bracket => "`[`",
         Rule::close_bracket => "`]`",
-        Rule::block | Rule::open_brace => "`{`",
+        Rule::body | Rule::open_brace => "`{`",
         Rule::close_brace => "`}`",
         Rule::comma => "`,`",
         Rule::equals => "`=`",

@@ -16,7 +16,7 @@ pub enum TokenKind {
     Str,
     /// `/// …` or `/** … */`
     Doc,
-    /// Any other character, or `==`.
+    /// Any other character, or `==`, `<=`, `>=`.
     Punct,
     /// A string or block comment without its end.
     Unterminated,
@@ -53,7 +53,8 @@ pub fn tokens(text: &str, mut at: usize) -> impl Iterator<Item = Token> {
                 let word = |c: char| c.is_alphanumeric() || c == '_';
                 (Some(TokenKind::Word), rest.find(|c| !word(c)).unwrap_or(rest.len()))
             } else {
-                let length = if rest.starts_with("==") { 2 } else { first.len_utf8() };
+                let two = ["==", "<=", ">="].iter().any(|sign| rest.starts_with(sign));
+                let length = if two { 2 } else { first.len_utf8() };
                 (Some(TokenKind::Punct), length)
             };
             at = start + length;

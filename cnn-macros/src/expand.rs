@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use cnn_dsl::codegen::{self, Options};
-use cnn_dsl::{Diagnostic, scan, source};
+use cnn_dsl::{Checked, Diagnostic, Sources, build, scan};
 use proc_macro2::{Delimiter, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 use quote::quote;
 
@@ -46,26 +46,47 @@ fn file_name(tokens: &[TokenTree]) -> Option<(Literal, String)> {
 
 fn from_tokens(tokens: TokenStream, options: &Options, line: Line) -> TokenStream {
     let flat = Flat::new(tokens);
-    match cnn_dsl::compile(&flat.text) {
-        Ok(models) => codegen::emit(&models, options),
-        Err(mistakes) => {
-            let errors = mistakes.iter().map(|mistake| at_tokens(&flat, mistake, line));
-            let skeletons = skeletons(&flat.text, options);
-            quote!(#(#errors)* #skeletons)
-        }
+    let checked = cnn_dsl::check("cnn!", &flat.text, &resolve(""));
+    let watch = watch(&checked.sources, 1, options);
+    if !checked.failed() {
+        let models = codegen::emit(&checked.models, options);
+        return quote!(#watch #models);
     }
+    let errors =
+        mistakes(&checked).map(|mistake| at_tokens(&flat, &checked.sources, mistake, line));
+    let skeletons = skeletons(&flat.text, options);
+    quote!(#watch #(#errors)* #skeletons)
 }
 
-/// A mistake at its tokens. A `compile_error!` has one place only: other places go into the text.
-fn at_tokens(flat: &Flat, mistake: &Diagnostic, line: Line) -> TokenStream {
+/// What is wrong. A macro cannot warn on stable Rust: warnings are for `cnn check` and build
+/// scripts.
+fn mistakes(checked: &Checked) -> impl Iterator<Item = &Diagnostic> {
+    checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error())
+}
+
+/// A mistake at its tokens, or, if it lies in another file, at the `use` that leads there. A
+/// `compile_error!` has one place only: other places go into the text.
+fn at_tokens(flat: &Flat, sources: &Sources, mistake: &Diagnostic, line: Line) -> TokenStream {
+    let mut place = &mistake.span;
     let mut message = mistake.plain();
-    for (span, label) in &mistake.secondary {
-        let [first, _] = flat.spans(span);
-        let text = cnn_dsl::diagnostics::quote(&flat.text[span.clone()]);
-        let line = line(first).map_or_else(String::new, |line| format!("line {line}, "));
-        let _ = write!(message, "\nnote: {line}{text}: {label}");
+    while let Some(used_at) = &sources.locate(place).0.used_at {
+        message = rendered(sources, mistake);
+        place = used_at;
     }
-    let ends = flat.spans(&mistake.span).map(|span| {
+    if place == &mistake.span {
+        for (span, label) in &mistake.secondary {
+            let (file, _) = sources.locate(span);
+            let text = cnn_dsl::diagnostics::quote(sources.text(span));
+            let place = if file.used_at.is_some() {
+                format!("{}, ", file.path)
+            } else {
+                let [first, _] = flat.spans(span);
+                line(first).map_or_else(String::new, |line| format!("line {line}, "))
+            };
+            let _ = write!(message, "\nnote: {place}{text}: {label}");
+        }
+    }
+    let ends = flat.spans(place).map(|span| {
         let mut end = Punct::new('.', Spacing::Alone);
         end.set_span(span);
         TokenTree::Punct(end)
@@ -73,33 +94,34 @@ fn at_tokens(flat: &Flat, mistake: &Diagnostic, line: Line) -> TokenStream {
     syn::Error::new_spanned(TokenStream::from_iter(ends), message).to_compile_error()
 }
 
+/// As a build script prints it, without the word that rustc puts there itself.
+fn rendered(sources: &Sources, mistake: &Diagnostic) -> String {
+    let rendered = sources.render(std::slice::from_ref(mistake), false);
+    rendered.trim_start_matches("error: ").trim_end().to_owned()
+}
+
 fn from_file(literal: &Literal, name: &str, options: &Options) -> TokenStream {
     let path = resolve(name);
     let error = |message: String| syn::Error::new(literal.span(), message).to_compile_error();
-    let text = match source::read(&path) {
-        Ok(text) => text,
+    let checked = match build::check(&path) {
+        Ok(checked) => checked,
         Err(problem) => return error(problem),
     };
-    // Not read by anything, but makes the compiler watch the file.
-    let shown = path.display().to_string();
-    let runtime = &options.runtime;
-    let watch = quote! {
-        const _: &[u8] = #runtime::__private::core::include_bytes!(#shown);
-    };
-    match cnn_dsl::compile(&text) {
-        Ok(models) => {
-            let models = codegen::emit(&models, options);
-            quote!(#watch #models)
-        }
-        Err(mistakes) => {
-            let errors = mistakes.iter().map(|mistake| {
-                let rendered = cnn_dsl::render(&shown, &text, std::slice::from_ref(mistake), false);
-                error(rendered.trim_start_matches("error: ").trim_end().to_owned())
-            });
-            let skeletons = skeletons(&text, options);
-            quote!(#watch #(#errors)* #skeletons)
-        }
+    let watch = watch(&checked.sources, 0, options);
+    if !checked.failed() {
+        let models = codegen::emit(&checked.models, options);
+        return quote!(#watch #models);
     }
+    let errors = mistakes(&checked).map(|mistake| error(rendered(&checked.sources, mistake)));
+    let skeletons = skeletons(&checked.sources.files()[0].text, options);
+    quote!(#watch #(#errors)* #skeletons)
+}
+
+/// Not read by anything, but makes the compiler watch the files from number `first` on.
+fn watch(sources: &Sources, first: usize, options: &Options) -> TokenStream {
+    let runtime = &options.runtime;
+    let paths = sources.files()[first..].iter().map(|file| &file.path);
+    quote! { #(const _: &[u8] = #runtime::__private::core::include_bytes!(#paths);)* }
 }
 
 /// Relative paths start at the package that is being compiled.

@@ -198,7 +198,7 @@ pub const NOT_YET: &[&str] = &[
 #[derive(Debug)]
 pub struct Definition {
     /// Its name and parameters.
-    pub signature: Signature,
+    pub signature: Signature<'static>,
     /// Keras's other names for it.
     pub aliases: &'static [&'static str],
     /// Checks the arguments and, where the shapes of the inputs are known, derives the rest.

@@ -1,31 +1,42 @@
-//! AST to IR: names resolved, shapes inferred, sizes counted. Mistakes are collected; what follows
-//! from one is passed over in silence.
+//! AST to IR: names resolved, blocks expanded, shapes inferred, sizes counted. Mistakes are
+//! collected; what follows from one is passed over in silence.
 
+mod budget;
+mod definitions;
+mod evaluate;
+mod graph;
+mod input;
+mod scope;
+mod structure;
 mod training;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::ast::{self, Call, Expr, ExprKind, Ident, Item, Span};
-use crate::bind::{Args, Signature};
-use crate::count::{self, MAX_VALUES};
-use crate::diagnostics::{Diagnostic, did_you_mean, quote};
-use crate::ir::{Fit, Layer, Model, Shape};
-use crate::layer::{self, Definition};
+use crate::ast::{self, Call, Expr, Form, Ident, Item, Span, Statement};
+use crate::diagnostics::{Diagnostic, quote};
+use crate::ir::{Fit, Layer, Model};
+use crate::load::Program;
 use crate::names::{self, AutoNames};
 
-/// Checks the models of a text.
-///
-/// # Errors
-///
-/// The mistakes, in the order of the text, at most 100 of them.
-pub fn lower(models: &[ast::Model]) -> Result<Vec<Model>, Vec<Diagnostic>> {
-    let mut errors = Vec::new();
+use definitions::{Definitions, MAX_PARTS};
+use evaluate::{Constant, Evaluator};
+use graph::Value;
+use scope::{Frame, Visible};
+
+/// Checks the models of a text: the models, unless there is any mistake, and the mistakes and
+/// warnings in the order of the text, at most 100 of them.
+#[must_use]
+pub fn lower(program: &Program) -> (Vec<Model>, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let definitions = Definitions::new(program, &mut diagnostics);
     let mut seen: HashMap<&str, &Ident> = HashMap::new();
     let mut lowered = Vec::new();
-    for model in models {
+    // A block that several models use says a thing once.
+    let mut said = HashSet::new();
+    for model in &program.files[0].ast.models {
         let name = &model.name;
         if let Some(problem) = names::model_name_problem(&name.text) {
-            errors.push(
+            diagnostics.push(
                 Diagnostic::new(
                     name.span.clone(),
                     format!("{} cannot name a model", quote(&name.text)),
@@ -34,123 +45,275 @@ pub fn lower(models: &[ast::Model]) -> Result<Vec<Model>, Vec<Diagnostic>> {
                 .help(problem),
             );
         } else if let Some(first) = seen.insert(&name.text, name) {
-            errors.push(
+            diagnostics.push(
                 Diagnostic::new(name.span.clone(), format!("a second model {}", quote(&name.text)))
                     .label("the same name again")
                     .secondary(first.span.clone(), "the first one is here")
                     .help("each model is a type: give it a name of its own"),
             );
         }
-        let (model, mut mistakes) = Lowering::new(model).run();
-        errors.append(&mut mistakes);
+        let (model, mut found) = Lowering::new(model, &definitions).run();
+        let body = &program.files[0].ast.models;
+        found.retain(|diagnostic| {
+            body.iter().any(|model| within(&diagnostic.span, &model.body.span))
+                || said.insert(diagnostic.span.clone())
+        });
+        diagnostics.append(&mut found);
         lowered.extend(model);
     }
-    if errors.is_empty() {
-        return Ok(lowered);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        lowered.clear();
     }
-    errors.sort_by_key(|error| error.span.start);
-    let more = errors.len().saturating_sub(MAX_ERRORS);
-    errors.truncate(MAX_ERRORS);
-    if let Some(last) = errors.last_mut().filter(|_| more > 0) {
-        last.help.push(format!("{more} more mistakes follow"));
+    let more = diagnostics.len().saturating_sub(MAX_DIAGNOSTICS);
+    if more > 0 {
+        // A mistake must not be hidden by warnings.
+        diagnostics.sort_by_key(|diagnostic| !diagnostic.is_error());
+        diagnostics.truncate(MAX_DIAGNOSTICS);
+        diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+        if let Some(last) = diagnostics.last_mut() {
+            last.help.push(format!("{more} more mistakes follow"));
+        }
     }
-    Err(errors)
+    (lowered, diagnostics)
 }
 
-/// The most mistakes reported at once.
-const MAX_ERRORS: usize = 100;
+/// The most mistakes and warnings reported at once.
+const MAX_DIAGNOSTICS: usize = 100;
 
-/// What an unknown statement may have meant.
+/// The most layers of a model, blocks expanded.
+const MAX_LAYERS: usize = 10_000;
+
+/// The most statements that expansion goes through.
+const MAX_STEPS: usize = 100_000;
+
+/// Deepest nesting of blocks, branches and rounds.
+const MAX_DEPTH: usize = 64;
+
+/// Statements of a model that are no layers.
 const STATEMENTS: [&str; 3] = ["input", "compile", "fit"];
 
-const INPUT: Signature = Signature { name: "input", params: &[] };
+fn within(inner: &Span, outer: &Span) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
+}
 
 /// One model on its way.
 struct Lowering<'a> {
     model: &'a ast::Model,
-    errors: Vec<Diagnostic>,
-    auto: AutoNames<'a>,
-    labels: HashMap<&'a str, &'a Ident>,
+    definitions: &'a Definitions<'a>,
+    diagnostics: Vec<Diagnostic>,
+    auto: AutoNames,
+    /// What is being expanded, the model outermost.
+    frames: Vec<Frame<'a>>,
+    /// How many frames there were.
+    instances: usize,
+    /// The statement being checked, and in which instance each one has said something: the same
+    /// mistake is reported once, however often a block is used.
+    at: usize,
+    said: HashMap<(usize, bool), usize>,
     layers: Vec<Layer>,
-    /// The statement of the last layer.
-    last: Option<&'a Item>,
+    /// What layers can take: the model's input, then each layer's output.
+    values: Vec<Value>,
     /// Running totals: parameters, activations, multiply-adds.
     totals: [u128; 3],
+    depth: usize,
+    steps: usize,
+    parts: usize,
+    /// Set when a limit is reached: nothing more is expanded.
+    stopped: bool,
+    compile: Option<Call>,
+    fit: Fit,
+    asserts: Vec<(&'a ast::Assert, u64)>,
 }
 
 impl<'a> Lowering<'a> {
-    fn new(model: &'a ast::Model) -> Self {
-        let labels = model.items.iter().filter_map(|item| item.label.as_ref());
+    fn new(model: &'a ast::Model, definitions: &'a Definitions<'a>) -> Self {
+        let mut labels = Vec::new();
+        scope::labels(&model.body, &mut labels);
         Self {
             model,
-            errors: Vec::new(),
-            auto: AutoNames::new(labels.map(|label| label.text.as_str())),
-            labels: HashMap::new(),
+            definitions,
+            diagnostics: Vec::new(),
+            auto: AutoNames::new(labels.iter().map(|label| label.text.as_str())),
+            frames: vec![Frame::model(&model.body)],
+            instances: 1,
+            at: 0,
+            said: HashMap::new(),
             layers: Vec::new(),
-            last: None,
+            values: vec![Value::input(model.name.span.clone())],
             totals: [0; 3],
+            depth: 0,
+            steps: 0,
+            parts: MAX_PARTS,
+            stopped: false,
+            compile: None,
+            fit: Fit::default(),
+            asserts: Vec::new(),
         }
     }
 
-    /// The model, unless something in it is wrong, and what is wrong.
+    /// The model, unless something in it is wrong, and what is to be said.
     fn run(mut self) -> (Option<Model>, Vec<Diagnostic>) {
-        let items = &self.model.items;
-        let input = self.input();
-        // `None` from the first mistake on: nothing is known about what follows it.
-        let mut shape = input.clone();
-        for item in items {
-            self.check_form(item);
-            if !STATEMENTS.contains(&item.call.name.text.as_str()) {
-                shape = self.layer(item, shape.as_ref());
-                self.last = Some(item);
-            }
-        }
-        if self.last.is_none() {
+        self.check_input();
+        let output = self.body(&self.model.body, 0);
+        if output == 0 && !self.stopped {
             let name = &self.model.name;
-            self.errors.push(
+            self.diagnostics.push(
                 Diagnostic::new(name.span.clone(), format!("model `{}` has no layers", name.text))
                     .label("nothing to compute")
                     .help("add at least one layer, as in `Dense(10, activation = softmax);`"),
             );
         }
-        let compile = self.only("compile").and_then(|item| {
-            let output = shape.as_ref().zip(self.layers.last()).zip(self.last);
-            let output = output.map(|((_, layer), item)| (layer, item));
-            training::compile(&item.call, output, &mut self.errors)
+        self.only("compile");
+        self.only("fit");
+        let last = self.values[output].shape.is_some().then_some(()).and(self.layers.last());
+        let compile = self.compile.take().and_then(|call| {
+            let span = &self.values[output].span;
+            let output = last.filter(|_| output > 0).map(|layer| (layer, span.clone()));
+            training::compile(&call, output, &mut self.diagnostics)
         });
-        let fit = match self.only("fit") {
-            Some(item) => training::fit(&item.call, &mut self.errors),
-            None => Fit::default(),
-        };
-        let model = input.filter(|_| self.errors.is_empty()).map(|input| Model {
+        self.check_used(output);
+        let input = self.values[0].shape.take().filter(|_| !self.failed());
+        let Some(input) = input else { return (None, self.diagnostics) };
+        let model = Model {
             name: self.model.name.text.clone(),
             docs: self.model.docs.clone(),
             input,
-            layers: self.layers,
+            layers: std::mem::take(&mut self.layers),
             compile,
-            fit,
-        });
-        (model, self.errors)
+            fit: self.fit,
+        };
+        budget::check(&model, &self.asserts, &mut self.diagnostics);
+        (Some(model), self.diagnostics)
     }
 
-    /// Labels and blocks where there can be none.
-    fn check_form(&mut self, item: &'a Item) {
-        let name = &item.call.name.text;
-        if let Some((_, span)) = &item.block {
-            self.errors.push(
-                Diagnostic::new(span.clone(), format!("{} takes no block", quote(name)))
-                    .label("a block of statements")
-                    .help(format!("end the statement with `;`: `{name}(…);`")),
-            );
+    fn failed(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// The statements between braces; gives what the last one made.
+    fn body(&mut self, body: &'a ast::Body, mut above: usize) -> usize {
+        self.depth += 1;
+        for item in &body.items {
+            if self.stopped {
+                break;
+            }
+            self.steps += 1;
+            let outer = std::mem::replace(&mut self.at, std::ptr::from_ref(item).addr());
+            above = self.item(item, above);
+            self.at = outer;
         }
-        let Some(label) = &item.label else { return };
-        if STATEMENTS.contains(&name.as_str()) {
-            self.errors.push(
+        self.depth -= 1;
+        above
+    }
+
+    fn item(&mut self, item: &'a Item, above: usize) -> usize {
+        match item {
+            Item::Constant(constant) => self.constant(constant),
+            Item::Assert(assert) => self.assert(assert),
+            Item::Body(body) => self.report(
+                Diagnostic::new(body.span.start..body.span.start + 1, "braces without a word")
+                    .label("whose braces?")
+                    .help("branches stand in `branches add { { … } { … } }`"),
+            ),
+            Item::Statement(statement) => {
+                let name = statement.name();
+                if self.steps > MAX_STEPS {
+                    let message = format!("more than {MAX_STEPS} statements, blocks expanded");
+                    self.stop(&name.span, &message);
+                } else if self.depth > MAX_DEPTH {
+                    let message = format!("blocks nest deeper than {MAX_DEPTH} levels");
+                    self.stop(&name.span, &message);
+                } else {
+                    return self.statement(statement, above);
+                }
+            }
+        }
+        above
+    }
+
+    fn stop(&mut self, at: &Span, message: &str) {
+        self.report(Diagnostic::new(at.clone(), message).label("no further"));
+        self.stopped = true;
+    }
+
+    fn statement(&mut self, statement: &'a Statement, above: usize) -> usize {
+        let name = &statement.name().text;
+        match &statement.form {
+            Form::Layer { call, operands } if STATEMENTS.contains(&name.as_str()) => {
+                self.check_special(statement, operands.as_deref());
+                self.special(call);
+                above
+            }
+            form => {
+                let named = self.check_label(statement);
+                let value = match form {
+                    Form::Layer { call, operands } => {
+                        self.layer(statement, call, operands.as_deref(), above)
+                    }
+                    Form::Clause(clause) => self.clause(statement, clause, above),
+                };
+                if let Some(label) = named {
+                    self.frame().labels.insert(&label.text, (value, label.span.clone()));
+                }
+                value
+            }
+        }
+    }
+
+    /// `input`, `compile` and `fit`.
+    fn special(&mut self, call: &'a Call) {
+        let name = call.name.text.as_str();
+        if self.depth > 1 {
+            let message = format!("`{name}` inside of braces");
+            self.report(
+                Diagnostic::new(call.name.span.clone(), message)
+                    .label("belongs to a model")
+                    .help("it stands in the model, outside of blocks and branches"),
+            );
+            return;
+        }
+        let Some(call) = self.evaluate_call(call) else { return };
+        match name {
+            "input" => {
+                let mut errors = Vec::new();
+                self.values[0].shape = input::shape(&call, &mut errors);
+                self.report_all(errors);
+            }
+            "compile" => {
+                self.compile.get_or_insert(call);
+            }
+            _ => {
+                let mut errors = Vec::new();
+                self.fit = training::fit(&call, &mut errors);
+                self.report_all(errors);
+            }
+        }
+    }
+
+    /// Labels and operands where there can be none.
+    fn check_special(&mut self, statement: &Statement, operands: Option<&[Expr]>) {
+        let name = &statement.name().text;
+        if let Some(label) = &statement.label {
+            self.report(
                 Diagnostic::new(label.span.clone(), format!("`{name}` cannot have a label"))
                     .label("only layers have names"),
             );
-        } else if let Some(problem) = names::layer_name_problem(&label.text) {
-            self.errors.push(
+        }
+        if let Some(operands) = operands {
+            let at = operands.first().map_or(&statement.name().span, |operand| &operand.span);
+            self.report(
+                Diagnostic::new(at.clone(), format!("`{name}` takes no layers"))
+                    .label("only layers take the outputs of others"),
+            );
+        }
+    }
+
+    /// The label, unless another one in sight is the same.
+    fn check_label(&mut self, statement: &'a Statement) -> Option<&'a Ident> {
+        let label = statement.label.as_ref()?;
+        if let Some(problem) = names::layer_name_problem(&label.text) {
+            self.report(
                 Diagnostic::new(
                     label.span.clone(),
                     format!("{} cannot name a layer", quote(&label.text)),
@@ -158,191 +321,117 @@ impl<'a> Lowering<'a> {
                 .label("not a layer name")
                 .help(problem),
             );
-        } else if let Some(first) = self.labels.insert(&label.text, label) {
-            self.errors.push(
+        } else if let Some((_, first)) = self.visible().label(&label.text) {
+            self.report(
                 Diagnostic::new(
                     label.span.clone(),
                     format!("a second layer named {}", quote(&label.text)),
                 )
                 .label("the same name again")
-                .secondary(first.span.clone(), "the first one is here")
-                .help("names of layers are unique within their model"),
+                .secondary(first.clone(), "the first one is here")
+                .help("names of layers are unique within their model or block"),
             );
-            // A third one points to the first as well.
-            self.labels.insert(&first.text, first);
+            return None;
         }
+        Some(label)
     }
 
-    /// The statement `name`, of which there may be one.
-    fn only(&mut self, name: &str) -> Option<&'a Item> {
-        let mut found = self.model.items.iter().filter(|item| item.call.name.text == name);
+    /// Complains of all statements `name` but the first.
+    fn only(&mut self, name: &str) -> Option<&'a Statement> {
+        let mut found = statements(self.model).filter(|item| item.name().text == name);
         let first = found.next()?;
         for second in found {
-            self.errors.push(
-                Diagnostic::new(second.call.name.span.clone(), format!("a second `{name}`"))
+            self.diagnostics.push(
+                Diagnostic::new(second.name().span.clone(), format!("a second `{name}`"))
                     .label("one is enough")
-                    .secondary(first.call.name.span.clone(), "the first one is here"),
+                    .secondary(first.name().span.clone(), "the first one is here"),
             );
         }
         Some(first)
     }
 
-    /// The shape that `input(…)` declares.
-    fn input(&mut self) -> Option<Shape> {
-        let Some(item) = self.only("input") else {
-            self.report_no_input();
-            return None;
-        };
-        let items = &self.model.items;
-        if let Some(first) = items.first().filter(|first| !std::ptr::eq(*first, item)) {
-            let at = item.call.name.span.clone();
-            self.errors.push(
-                Diagnostic::new(at, "`input` is not the first statement")
-                    .label("must come first")
-                    .secondary(first.call.name.span.clone(), "this comes before it"),
-            );
-            return None;
-        }
-        let bare = Call { name: item.call.name.clone(), args: Vec::new() };
-        let mut args = Args::bind(&INPUT, &bare, "input");
-        let shape = input_shape(&item.call, &mut args);
-        self.errors.append(&mut args.into_errors());
-        shape
-    }
-
-    fn report_no_input(&mut self) {
+    /// `input` stands first, and once.
+    fn check_input(&mut self) {
+        let first = statements(self.model).next();
         // An empty model gets one error, about its layers.
-        let Some(first) = self.model.items.first() else { return };
-        let at = first.call.name.span.clone();
-        let name = &self.model.name.text;
-        self.errors.push(
-            Diagnostic::new(at, format!("model `{name}` has no input"))
-                .label("`input(…)` must come before this")
-                .help("declare the shape of one input first, as in `input(28, 28, 1);`"),
-        );
-    }
-
-    /// Checks one layer and gives its output shape.
-    fn layer(&mut self, item: &'a Item, input: Option<&Shape>) -> Option<Shape> {
-        let call = &item.call;
-        let Some(definition) = layer::find(&call.name.text) else {
-            self.errors.push(unknown(&call.name));
-            return None;
+        let Some(first) = first.map(Statement::name) else { return };
+        let Some(input) = self.only("input").map(Statement::name) else {
+            let name = &self.model.name.text;
+            self.diagnostics.push(
+                Diagnostic::new(first.span.clone(), format!("model `{name}` has no input"))
+                    .label("`input(…)` must come before this")
+                    .help("declare the shape of one input first, as in `input(28, 28, 1);`"),
+            );
+            return;
         };
-        let name = self.name(item, definition);
-        let class = definition.signature.name;
-        let mut args = Args::bind(&definition.signature, call, format!("{class} layer `{name}`"));
-        let mut built = match definition.build {
-            layer::Build::One(build) => build(&mut args, input),
-            layer::Build::Many(build) => build(&mut args, None),
-        };
-        if let Some(built) = &built {
-            self.add_up(built, &mut args);
-        }
-        if args.failed() {
-            built = None;
-        }
-        self.errors.append(&mut args.into_errors());
-        let (built, input) = built.zip(input)?;
-        let output = built.output.clone();
-        self.layers.push(Layer {
-            name,
-            docs: item.docs.clone(),
-            kind: built.kind,
-            sources: vec![self.layers.len()],
-            inputs: vec![input.clone()],
-            output: built.output,
-            weights: built.weights,
-            macs: built.macs,
-        });
-        Some(output)
-    }
-
-    fn name(&mut self, item: &Item, definition: &'static Definition) -> String {
-        match &item.label {
-            Some(label) => label.text.clone(),
-            None => self.auto.next(definition.signature.name),
+        if input.span != first.span {
+            self.diagnostics.push(
+                Diagnostic::new(input.span.clone(), "`input` is not the first statement")
+                    .label("must come first")
+                    .secondary(first.span.clone(), "this comes before it"),
+            );
         }
     }
 
-    /// Keeps the totals of the model within their limits as well.
-    fn add_up(&mut self, built: &layer::Built, args: &mut Args<'_>) {
-        let params: u64 = built.weights.iter().map(crate::ir::Weight::len).sum();
-        let terms = [params, built.output.len(), built.macs];
-        let whats = [
-            ("parameters of the model", MAX_VALUES),
-            ("activations of the model", MAX_VALUES),
-            ("multiply-adds of the model", u64::MAX),
-        ];
-        for ((total, term), (what, limit)) in self.totals.iter_mut().zip(terms).zip(whats) {
-            *total += u128::from(term);
-            if let Err(message) = count::within(Some(*total), limit, what) {
-                let at = args.at();
-                args.error(at, &message, "too large together with those before");
-                *total -= u128::from(term);
-                return;
-            }
+    fn constant(&mut self, constant: &'a ast::Constant) {
+        let name = constant.name.text.as_str();
+        if let Some(first) = self.frame().constants.get(name) {
+            let diagnostic = definitions::second_constant(&constant.name, first);
+            self.report(diagnostic);
+            return;
+        }
+        let value = self.evaluate(&constant.value);
+        let value = Constant::new(value, constant.name.span.clone());
+        self.frame().constants.insert(name, value);
+    }
+
+    /// `None` if anything is wrong with it, which is then reported.
+    fn evaluate(&mut self, expr: &Expr) -> Option<Expr> {
+        self.evaluated(|evaluator| evaluator.expr(expr))
+    }
+
+    fn evaluate_call(&mut self, call: &Call) -> Option<Call> {
+        self.evaluated(|evaluator| evaluator.call(call))
+    }
+
+    fn evaluated<T>(&mut self, work: impl FnOnce(&mut Evaluator<'_>) -> Option<T>) -> Option<T> {
+        let scope = Visible { frames: &self.frames, definitions: self.definitions };
+        let budget = &mut self.parts;
+        let mut evaluator = Evaluator { scope: &scope, budget, errors: Vec::new(), depth: 0 };
+        let value = work(&mut evaluator);
+        let errors = evaluator.errors;
+        self.stopped |= self.parts == 0;
+        self.report_all(errors);
+        value
+    }
+
+    /// Records something about the statement at hand, with the instances of blocks that it is in;
+    /// nothing if an earlier instance of the same text has said something.
+    fn report(&mut self, mut diagnostic: Diagnostic) {
+        let frame = &self.frames[self.frames.len() - 1];
+        let key = (self.at, diagnostic.is_error());
+        if *self.said.entry(key).or_insert(frame.id) != frame.id {
+            return;
+        }
+        let origins = self.frames.iter().rev().filter_map(|frame| frame.origin.clone());
+        diagnostic.secondary.extend(origins.take(MAX_ORIGINS));
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn report_all(&mut self, diagnostics: Vec<Diagnostic>) {
+        for diagnostic in diagnostics {
+            self.report(diagnostic);
         }
     }
 }
 
-/// One to three sizes.
-fn input_shape(call: &Call, args: &mut Args<'_>) -> Option<Shape> {
-    let mut sizes = Vec::new();
-    for arg in &call.args {
-        if let Some(name) = &arg.name {
-            let help = "write the sizes alone, as in `input(28, 28, 1);`";
-            let message = format!("no argument {}", quote(&name.text));
-            let diagnostic = args.error(name.span.clone(), &message, "unknown argument");
-            diagnostic.help.push(help.to_owned());
-            return None;
-        }
-        sizes.push(input_size(&arg.value, args));
-    }
-    if sizes.is_empty() || sizes.len() > 3 {
-        let at = call.args.get(3).map_or_else(|| args.at(), |arg| span_from(call, &arg.value));
-        let message = format!("takes one to three sizes, found {}", sizes.len());
-        let diagnostic = args.error(at, &message, "wrong number of sizes");
-        diagnostic.help.push(
-            "`input(height, width, channels)`, `input(rows, features)`, `input(features)`"
-                .to_owned(),
-        );
-        return None;
-    }
-    let sizes: Vec<u64> = sizes.into_iter().collect::<Option<_>>()?;
-    let at = args.at();
-    layer::values(args, &at, &[&sizes], "input values")?;
-    Some(Shape(sizes))
-}
+/// The most instances that a mistake shows around it.
+const MAX_ORIGINS: usize = 4;
 
-fn span_from(call: &Call, value: &Expr) -> Span {
-    let end = call.args.last().map_or(value.span.end, |last| last.value.span.end);
-    value.span.start..end
-}
-
-fn input_size(value: &Expr, args: &mut Args<'_>) -> Option<u64> {
-    let size = args.integer(value, "size", "a positive integer");
-    if let ExprKind::Tuple(items) | ExprKind::List(items) = &value.kind
-        && let Some(first) = args.last_error()
-    {
-        let sizes: Vec<String> = items.iter().map(ToString::to_string).collect();
-        first.help.push(format!("write the sizes directly: `input({})`", sizes.join(", ")));
-    }
-    size
-}
-
-/// A name that is no layer.
-fn unknown(name: &Ident) -> Diagnostic {
-    let text = name.text.as_str();
-    if layer::NOT_YET.contains(&text) {
-        return Diagnostic::new(name.span.clone(), format!("`{text}` is not supported yet"))
-            .label("a layer of Keras that is still missing here");
-    }
-    let known = layer::ALL.iter().map(|layer| layer.signature.name);
-    let help = did_you_mean(text, known.clone().chain(STATEMENTS))
-        .or_else(|| did_you_mean(text, layer::NOT_YET.iter().copied()))
-        .unwrap_or_else(|| format!("layers are {}", known.collect::<Vec<_>>().join(", ")));
-    Diagnostic::new(name.span.clone(), format!("unknown layer {}", quote(text)))
-        .label("no layer of this name")
-        .help(help)
+/// The statements that stand directly in a model.
+fn statements(model: &ast::Model) -> impl Iterator<Item = &Statement> {
+    model.body.items.iter().filter_map(|item| match item {
+        Item::Statement(statement) => Some(statement),
+        _ => None,
+    })
 }

@@ -1,12 +1,12 @@
 //! `compile(…)` and `fit(…)`.
 
-use crate::ast::{Call, Expr, ExprKind, Item};
+use crate::ast::{Call, Expr, ExprKind, Span};
 use crate::bind::{Args, Interval, Signature, optional, required, unsupported};
 use crate::diagnostics::Diagnostic;
 use crate::ir::{Compile, Fit, Layer, Loss, Metric, Optimizer};
 use crate::layer::activation::Activation;
 
-const COMPILE: Signature = Signature {
+const COMPILE: Signature<'static> = Signature {
     name: "compile",
     params: &[
         optional("optimizer"),
@@ -21,7 +21,7 @@ const COMPILE: Signature = Signature {
     ],
 };
 
-const FIT: Signature = Signature {
+const FIT: Signature<'static> = Signature {
     name: "fit",
     params: &[
         optional("batch_size"),
@@ -35,7 +35,7 @@ const FIT: Signature = Signature {
     ],
 };
 
-const RMSPROP: Signature = Signature {
+const RMSPROP: Signature<'static> = Signature {
     name: "RMSprop",
     params: &[
         optional("learning_rate"),
@@ -129,17 +129,17 @@ const OPTIMIZERS_NOT_YET: &[&str] = &[
     "sgd",
 ];
 
-/// Checks `compile(…)` against the last layer and its statement, if these are known.
+/// Checks `compile(…)` against the last layer and its place, if these are known.
 pub(super) fn compile(
     call: &Call,
-    output: Option<(&Layer, &Item)>,
+    output: Option<(&Layer, Span)>,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Compile> {
     let mut args = Args::bind(&COMPILE, call, "compile");
     let loss = args.value("loss").and_then(|value| {
         let loss = args.choice_of(value, "loss", LOSSES, LOSSES_NOT_YET);
-        if let (Some(_), Some((layer, item))) = (loss, output) {
-            check_classifier(&mut args, value, layer, item);
+        if let (Some(_), Some((layer, at))) = (loss, output) {
+            check_classifier(&mut args, value, layer, at);
         }
         loss
     });
@@ -152,7 +152,7 @@ pub(super) fn compile(
 }
 
 /// Crossentropy needs a distribution over at least two classes, from a softmax.
-fn check_classifier(args: &mut Args<'_>, loss: &Expr, layer: &Layer, item: &Item) {
+fn check_classifier(args: &mut Args<'_>, loss: &Expr, layer: &Layer, at: Span) {
     let output = &layer.output;
     let softmax = layer.kind.activation() == Some(Activation::Softmax);
     let (found, help) = match (output.rank(), output.last()) {
@@ -172,9 +172,7 @@ fn check_classifier(args: &mut Args<'_>, loss: &Expr, layer: &Layer, item: &Item
     };
     let message = format!("`{loss}` needs the probabilities of at least 2 classes, found {found}");
     let diagnostic = args.error(loss.span.clone(), &message, "this loss compares probabilities");
-    diagnostic
-        .secondary
-        .push((item.call.name.span.clone(), format!("the last layer, `{}`", layer.name)));
+    diagnostic.secondary.push((at, format!("the last layer, `{}`", layer.name)));
     diagnostic.help.push(help);
 }
 

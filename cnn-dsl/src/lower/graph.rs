@@ -1,0 +1,354 @@
+//! Layers and what they take: the output of the statement above, or the outputs of named ones.
+
+use super::{Lowering, MAX_LAYERS, STATEMENTS};
+use crate::ast::{Call, Expr, ExprKind, Ident, Span, Statement};
+use crate::bind::Args;
+use crate::count::{self, MAX_VALUES};
+use crate::diagnostics::{Diagnostic, did_you_mean, join, quote};
+use crate::ir::{Layer, Shape, Weight};
+use crate::layer::{self, Build, Built, Definition, Operand};
+
+use super::structure::CLAUSES;
+
+/// What a layer can take: the model's input, or the output of a layer.
+#[derive(Debug)]
+pub(super) struct Value {
+    /// The name of the layer.
+    pub name: String,
+    /// Unknown behind a mistake.
+    pub shape: Option<Shape>,
+    /// Where the layer's name stands.
+    pub span: Span,
+    /// Its number in the IR, if there was no mistake before.
+    pub source: usize,
+    /// The first value that the layer took.
+    pub from: Option<usize>,
+    /// Whether anything takes it.
+    pub used: bool,
+}
+
+impl Value {
+    pub(super) fn input(span: Span) -> Self {
+        Self { name: "input".into(), shape: None, span, source: 0, from: None, used: false }
+    }
+}
+
+/// A layer that is about to be checked.
+pub(super) struct Draft<'s> {
+    pub statement: &'s Statement,
+    pub definition: &'static Definition,
+    /// Its arguments, constants replaced.
+    pub call: &'s Call,
+    /// The values it takes, and where the text says so.
+    pub inputs: Vec<(usize, Span)>,
+}
+
+impl<'a> Lowering<'a> {
+    /// A layer or an instance of a block; gives its output.
+    pub(super) fn layer(
+        &mut self,
+        statement: &'a Statement,
+        call: &'a Call,
+        operands: Option<&'a [Expr]>,
+        above: usize,
+    ) -> usize {
+        let name = call.name.text.as_str();
+        let file = self.frame().file;
+        if let Some((block, file)) = self.definitions.block(file, name) {
+            return self.instance(statement, call, operands, (block, file), above);
+        }
+        let Some(definition) = layer::find(name) else {
+            let diagnostic = self.unknown_layer(&call.name);
+            self.report(diagnostic);
+            return self.unknown(&call.name.span);
+        };
+        let many = matches!(definition.build, Build::Many(_));
+        // `Add(a, b)` means `Add()(a, b)`.
+        let leading = if many && operands.is_none() {
+            call.args.iter().take_while(|arg| arg.name.is_none()).count()
+        } else {
+            0
+        };
+        let (first, args) = call.args.split_at(leading);
+        let first: Vec<&Expr> = first.iter().map(|arg| &arg.value).collect();
+        let named = operands.map(|operands| operands.iter().collect()).or(many.then_some(first));
+        let inputs = match named {
+            Some(named) => self.operands(definition, &call.name, &named),
+            None => Some(vec![(above, call.name.span.clone())]),
+        };
+        let call = Call { name: call.name.clone(), args: args.to_vec() };
+        let call = self.evaluate_call(&call);
+        let (Some(inputs), Some(call)) = (inputs, call) else {
+            // The number of its name is used up all the same.
+            self.layer_name(statement, definition);
+            return self.unknown(&statement.name().span);
+        };
+        self.build(Draft { statement, definition, call: &call, inputs })
+    }
+
+    /// A value of which nothing is known, for behind a mistake.
+    pub(super) fn unknown(&mut self, span: &Span) -> usize {
+        self.values.push(Value { used: true, ..Value::input(span.clone()) });
+        self.values.len() - 1
+    }
+
+    fn operands(
+        &mut self,
+        definition: &Definition,
+        at: &Ident,
+        operands: &[&Expr],
+    ) -> Option<Vec<(usize, Span)>> {
+        let class = definition.signature.name;
+        let inputs: Vec<Option<(usize, Span)>> =
+            operands.iter().map(|operand| self.operand(operand)).collect();
+        let inputs: Vec<(usize, Span)> = inputs.into_iter().collect::<Option<_>>()?;
+        let count = inputs.len();
+        let diagnostic = match definition.build {
+            Build::One(_) if count == 0 => {
+                Diagnostic::new(at.span.clone(), format!("`{class}` is given no input"))
+                    .label("the second brackets are empty")
+                    .help("leave them out to take the output of the statement above")
+            }
+            Build::One(_) if count > 1 => Diagnostic::new(
+                inputs[1].1.clone(),
+                format!("`{class}` takes one input, found {count}"),
+            )
+            .label("one too many")
+            .help("merge them first, as in `Add(a, b);` or `Concatenate(a, b);`"),
+            Build::Many(_) if count < 2 => Diagnostic::new(
+                at.span.clone(),
+                format!("`{class}` merges at least two layers, found {count}"),
+            )
+            .label("names no layers to merge")
+            .help(format!("label the layers, as in `a: …;`, and write `{class}(a, b);`")),
+            Build::One(_) | Build::Many(_) => return Some(inputs),
+        };
+        self.report(diagnostic);
+        None
+    }
+
+    /// A value by its name.
+    pub(super) fn operand(&mut self, operand: &Expr) -> Option<(usize, Span)> {
+        let span = operand.span.clone();
+        let name = match &operand.kind {
+            ExprKind::Call(call) if call.args.is_empty() => call.name.text.as_str(),
+            _ => {
+                let message = format!("expected the name of a layer, found {}", quote(operand));
+                self.report(
+                    Diagnostic::new(span, message)
+                        .label("not a name")
+                        .help("label the layer, as in `side: Conv2D(8, 1);`, and name it here"),
+                );
+                return None;
+            }
+        };
+        if name == "input" {
+            return Some((self.visible_input(), span));
+        }
+        if let Some(&(value, _)) = self.visible().label(name) {
+            return Some((value, span));
+        }
+        let diagnostic = self.unknown_operand(name, span);
+        self.report(diagnostic);
+        None
+    }
+
+    fn visible_input(&self) -> usize {
+        self.frames.last().map_or(0, |frame| frame.input)
+    }
+
+    fn unknown_operand(&self, name: &str, span: Span) -> Diagnostic {
+        let visible = self.visible();
+        if let Some(label) = visible.label_anywhere(name) {
+            return Diagnostic::new(span, format!("`{name}` is declared only further down"))
+                .label("not computed yet")
+                .secondary(label.span.clone(), "declared here")
+                .help("layers take the outputs of layers above them: move one of the two");
+        }
+        let mut labels: Vec<&str> = visible.labels().collect();
+        labels.sort_unstable();
+        let known: Vec<String> = labels.iter().take(6).map(quote).collect();
+        let help =
+            did_you_mean(name, labels.iter().copied().chain(["input"])).unwrap_or_else(|| {
+                if known.is_empty() {
+                    "give the layer a label: `name: Conv2D(…);`".to_owned()
+                } else {
+                    format!("layers with names are {}", join(&known, "and"))
+                }
+            });
+        Diagnostic::new(span, format!("no layer named {}", quote(name)))
+            .label("no label of this name above")
+            .help(help)
+    }
+
+    /// A name that is neither layer nor block.
+    fn unknown_layer(&self, name: &Ident) -> Diagnostic {
+        let text = name.text.as_str();
+        if layer::NOT_YET.contains(&text) {
+            return Diagnostic::new(name.span.clone(), format!("`{text}` is not supported yet"))
+                .label("a layer of Keras that is still missing here");
+        }
+        let file = self.frames.last().map_or(0, |frame| frame.file);
+        let mut blocks: Vec<&str> = self.definitions.blocks(file).collect();
+        blocks.sort_unstable();
+        let known = layer::ALL.iter().map(|layer| layer.signature.name).chain(blocks);
+        let help = did_you_mean(text, known.clone().chain(STATEMENTS).chain(CLAUSES))
+            .or_else(|| did_you_mean(text, layer::NOT_YET.iter().copied()))
+            .unwrap_or_else(|| format!("layers are {}", known.collect::<Vec<_>>().join(", ")));
+        Diagnostic::new(name.span.clone(), format!("unknown layer {}", quote(text)))
+            .label("no layer of this name")
+            .help(help)
+    }
+
+    /// Checks one layer and gives its output.
+    pub(super) fn build(&mut self, draft: Draft<'_>) -> usize {
+        let Draft { statement, definition, call, inputs } = draft;
+        let at = statement.name().span.clone();
+        if self.values.len() > MAX_LAYERS {
+            let message = format!("a model of more than {MAX_LAYERS} layers, blocks expanded");
+            self.stop(&at, &message);
+            return self.unknown(&at);
+        }
+        let name = self.layer_name(statement, definition);
+        let class = definition.signature.name;
+        let mut args = Args::bind(&definition.signature, call, format!("{class} layer `{name}`"));
+        for (value, _) in &inputs {
+            self.values[*value].used = true;
+        }
+        let known: Option<Vec<Operand>> =
+            inputs.iter().map(|(value, span)| self.as_operand(*value, span)).collect();
+        let mut built = match definition.build {
+            Build::One(build) => {
+                build(&mut args, known.as_ref().map(|operands| &operands[0].shape))
+            }
+            Build::Many(build) => build(&mut args, known.as_deref()),
+        };
+        if let Some(built) = &built {
+            self.add_up(built, &mut args);
+        }
+        if args.failed() {
+            built = None;
+        }
+        let mut diagnostics = args.into_diagnostics(|| self.history(inputs[0].0));
+        self.suggest_constants(call, &mut diagnostics);
+        self.report_all(diagnostics);
+        let sources = inputs.iter().map(|(value, _)| self.values[*value].source).collect();
+        let value = Value {
+            name: name.clone(),
+            shape: built.as_ref().map(|built| built.output.clone()),
+            span: statement.label.as_ref().map_or(at, |label| label.span.clone()),
+            source: self.layers.len() + 1,
+            from: Some(inputs[0].0),
+            used: false,
+        };
+        self.values.push(value);
+        if let Some((built, operands)) = built.zip(known) {
+            self.layers.push(Layer {
+                name,
+                docs: statement.docs.clone(),
+                kind: built.kind,
+                sources,
+                inputs: operands.into_iter().map(|operand| operand.shape).collect(),
+                output: built.output,
+                weights: built.weights,
+                macs: built.macs,
+            });
+        }
+        self.values.len() - 1
+    }
+
+    fn as_operand(&self, value: usize, span: &Span) -> Option<Operand> {
+        let Value { name, shape, .. } = &self.values[value];
+        Some(Operand { name: name.clone(), shape: shape.clone()?, span: span.clone() })
+    }
+
+    fn layer_name(&mut self, statement: &Statement, definition: &Definition) -> String {
+        let Some(label) = &statement.label else {
+            return self.auto.next(definition.signature.name);
+        };
+        match self.frame().prefix.as_str() {
+            "" => label.text.clone(),
+            prefix => {
+                let name = format!("{prefix}_{}", label.text);
+                self.auto.unique(name)
+            }
+        }
+    }
+
+    /// Where a bare name is not what an argument takes, it may be a misspelt constant.
+    fn suggest_constants(&self, call: &Call, diagnostics: &mut [Diagnostic]) {
+        let visible = self.visible();
+        for diagnostic in diagnostics.iter_mut().filter(|diagnostic| diagnostic.help.is_empty()) {
+            let arg = call.args.iter().find(|arg| arg.value.span == diagnostic.span);
+            if let Some(name) = arg.and_then(|arg| arg.value.as_name()) {
+                let names = super::evaluate::Scope::names(&visible);
+                diagnostic.help.extend(did_you_mean(name, names));
+            }
+        }
+    }
+
+    /// The shapes that led to a value, the last ones if there are many.
+    fn history(&self, value: usize) -> String {
+        const LONGEST: usize = 10;
+        let mut steps = Vec::new();
+        let mut next = Some(value);
+        while let Some(at) = next {
+            let Value { name, shape, from, .. } = &self.values[at];
+            if steps.len() == LONGEST {
+                steps.push("…".to_owned());
+                break;
+            }
+            let Some(shape) = shape else { break };
+            steps.push(format!("{shape} (`{name}`)"));
+            next = *from;
+        }
+        steps.reverse();
+        format!("the shapes up to here: {}", steps.join(", "))
+    }
+
+    /// Keeps the totals of the model within their limits as well.
+    fn add_up(&mut self, built: &Built, args: &mut Args<'_>) {
+        let params: u64 = built.weights.iter().map(Weight::len).sum();
+        let terms = [params, built.output.len(), built.macs];
+        let whats = [
+            ("parameters of the model", MAX_VALUES),
+            ("activations of the model", MAX_VALUES),
+            ("multiply-adds of the model", u64::MAX),
+        ];
+        for ((total, term), (what, limit)) in self.totals.iter_mut().zip(terms).zip(whats) {
+            *total += u128::from(term);
+            if let Err(message) = count::within(Some(*total), limit, what) {
+                let at = args.at();
+                args.error(at, &message, "too large together with those before");
+                *total -= u128::from(term);
+                return;
+            }
+        }
+    }
+
+    /// Complains of outputs that nobody takes, where all else is right.
+    pub(super) fn check_used(&mut self, output: usize) {
+        if self.failed() {
+            return;
+        }
+        let mut said = std::collections::HashSet::new();
+        for (index, value) in self.values.iter().enumerate() {
+            if value.used || index == output || !said.insert(value.span.start) {
+                continue;
+            }
+            let (message, help) = if index == 0 {
+                ("nothing takes the input of the model".to_owned(), "name it, as in `(input)`")
+            } else {
+                (
+                    format!("nothing takes the output of `{}`", value.name),
+                    "name it in another layer, as in `Add(a, b);`, or remove it",
+                )
+            };
+            self.diagnostics.push(
+                Diagnostic::new(value.span.clone(), message)
+                    .label("computed for nothing")
+                    .help(help),
+            );
+        }
+    }
+}
