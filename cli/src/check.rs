@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use cnn_dsl::Diagnostic;
+use cnn_dsl::{Checked, Diagnostic, Sources};
 use serde_json::{Value, json};
 
 use crate::input::{self, Problem};
@@ -15,7 +15,7 @@ use crate::{Outcome, complain, report};
 pub enum Format {
     /// As rustc does, on standard error; a line on standard output for each good file
     Human,
-    /// An object a line on standard output for each mistake
+    /// An object a line on standard output for each mistake and warning
     Json,
 }
 
@@ -32,10 +32,14 @@ pub fn run(paths: &[PathBuf], format: Format) -> Outcome {
         };
         for file in files {
             match input::load(&file) {
-                Ok(models) if format == Format::Human => {
-                    outcome.output += &report::checked(&file, &models);
+                Ok(checked) => {
+                    if format == Format::Human {
+                        outcome.output += &report::checked(&file, &checked.models);
+                    }
+                    if !checked.diagnostics.is_empty() {
+                        show(&file, &Problem::Mistakes(checked), format, &mut outcome);
+                    }
                 }
-                Ok(_) => {}
                 Err(problem) => report(&file, &problem, format, &mut outcome),
             }
         }
@@ -45,8 +49,12 @@ pub fn run(paths: &[PathBuf], format: Format) -> Outcome {
 
 fn report(file: &Path, problem: &Problem, format: Format, outcome: &mut Outcome) {
     outcome.status = outcome.status.max(problem.status());
+    show(file, problem, format, outcome);
+}
+
+fn show(file: &Path, problem: &Problem, format: Format, outcome: &mut Outcome) {
     match format {
-        Format::Human => complain(&problem.human(file)),
+        Format::Human => complain(&problem.human()),
         Format::Json => {
             for object in objects(file, problem) {
                 outcome.output += &object.to_string();
@@ -90,37 +98,51 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 fn objects(file: &Path, problem: &Problem) -> Vec<Value> {
-    let object = |message: &str, labels: &[Value], help: &[String]| {
-        json!({
+    match problem {
+        Problem::Unreadable(message) => vec![json!({
             "file": file.display().to_string(),
             "severity": "error",
             "message": message,
-            "labels": labels,
-            "help": help,
-        })
-    };
-    match problem {
-        Problem::Unreadable(message) => vec![object(message, &[], &[])],
-        Problem::Mistakes(text, mistakes) => mistakes
+            "labels": [],
+            "notes": [],
+            "help": [],
+        })],
+        Problem::Mistakes(Checked { sources, diagnostics, .. }) => diagnostics
             .iter()
-            .map(|mistake| object(&mistake.message, &labels(text, mistake), &mistake.help))
+            .map(|diagnostic| {
+                let severity = if diagnostic.is_error() { "error" } else { "warning" };
+                json!({
+                    "file": sources.locate(&diagnostic.span).0.path,
+                    "severity": severity,
+                    "message": diagnostic.message,
+                    "labels": labels(sources, diagnostic),
+                    "notes": diagnostic.notes,
+                    "help": diagnostic.help,
+                })
+            })
             .collect(),
     }
 }
 
-/// The place of the mistake first, then the others that matter.
-fn labels(text: &str, mistake: &Diagnostic) -> Vec<Value> {
+/// The place of the mistake first, then the others that matter, with their file if it is another.
+fn labels(sources: &Sources, mistake: &Diagnostic) -> Vec<Value> {
+    let (main, _) = sources.locate(&mistake.span);
     let primary = (true, &mistake.span, mistake.label.as_str());
     let secondary = mistake.secondary.iter().map(|(span, label)| (false, span, label.as_str()));
     std::iter::once(primary)
         .chain(secondary)
         .map(|(primary, span, label)| {
-            json!({
+            let (file, span) = sources.locate(span);
+            let mut object = json!({
                 "primary": primary,
                 "text": label,
-                "start": position(text, span.start),
-                "end": position(text, span.end),
-            })
+                "start": position(&file.text, span.start),
+                "end": position(&file.text, span.end),
+            });
+            if !std::ptr::eq(file, main) {
+                object["file"] = file.path.as_str().into();
+            }
+            object
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use cnn_dsl::format::format;
-use cnn_dsl::source;
+use cnn_dsl::{Checked, Sources, source};
 
 use crate::input::Problem;
 use crate::{Outcome, Status, check, complain, difference, write};
@@ -17,17 +17,15 @@ pub fn run(paths: &[PathBuf], only_check: bool) -> Outcome {
         let status = if path.as_os_str() == "-" {
             let text = standard_input();
             text.and_then(|text| standard(&text, only_check, &mut outcome.output))
-                .unwrap_or_else(|problem| report(Path::new("<stdin>"), &problem))
+                .unwrap_or_else(|problem| report(&problem))
         } else {
             match check::find(path) {
                 Ok(files) => files
                     .iter()
-                    .map(|file| {
-                        one(file, only_check).unwrap_or_else(|problem| report(file, &problem))
-                    })
+                    .map(|file| one(file, only_check).unwrap_or_else(|problem| report(&problem)))
                     .max()
                     .unwrap_or(Status::Right),
-                Err(problem) => report(path, &Problem::Unreadable(problem)),
+                Err(problem) => report(&Problem::Unreadable(problem)),
             }
         };
         outcome.status = outcome.status.max(status);
@@ -35,14 +33,14 @@ pub fn run(paths: &[PathBuf], only_check: bool) -> Outcome {
     outcome
 }
 
-fn report(file: &Path, problem: &Problem) -> Status {
-    complain(&problem.human(file));
+fn report(problem: &Problem) -> Status {
+    complain(&problem.human());
     problem.status()
 }
 
 fn one(file: &Path, only_check: bool) -> Result<Status, Problem> {
     let text = source::read(file).map_err(Problem::Unreadable)?;
-    let formatted = formatted(&text)?;
+    let formatted = formatted(&file.display().to_string(), &text)?;
     if formatted == text {
         return Ok(Status::Right);
     }
@@ -56,7 +54,7 @@ fn one(file: &Path, only_check: bool) -> Result<Status, Problem> {
 }
 
 fn standard(text: &str, only_check: bool, output: &mut String) -> Result<Status, Problem> {
-    let formatted = formatted(text)?;
+    let formatted = formatted("<stdin>", text)?;
     if only_check {
         let right = formatted == text;
         return Ok(if right { Status::Right } else { differs("<stdin>", text, &formatted) });
@@ -65,8 +63,11 @@ fn standard(text: &str, only_check: bool, output: &mut String) -> Result<Status,
     Ok(Status::Right)
 }
 
-fn formatted(text: &str) -> Result<String, Problem> {
-    format(text).map_err(|mistakes| Problem::Mistakes(text.to_owned(), mistakes))
+fn formatted(path: &str, text: &str) -> Result<String, Problem> {
+    format(text).map_err(|diagnostics| {
+        let sources = Sources::new(path, text);
+        Problem::Mistakes(Checked { sources, models: Vec::new(), diagnostics })
+    })
 }
 
 fn differs(name: &str, text: &str, formatted: &str) -> Status {

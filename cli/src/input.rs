@@ -5,16 +5,16 @@ use std::path::Path;
 use cnn_dsl::diagnostics::did_you_mean;
 use cnn_dsl::ir::Model;
 use cnn_dsl::names::snake_case;
-use cnn_dsl::{Diagnostic, render, source};
+use cnn_dsl::{Checked, build};
 
-use crate::{Outcome, Status, colored};
+use crate::{Outcome, Status, colored, complain};
 
 /// Why a file gives no models.
 pub enum Problem {
     /// In one sentence.
     Unreadable(String),
     /// The text, and what is wrong with it.
-    Mistakes(String, Vec<Diagnostic>),
+    Mistakes(Checked),
 }
 
 impl Problem {
@@ -26,26 +26,28 @@ impl Problem {
     }
 
     /// For a reader, as rustc words it.
-    pub fn human(&self, file: &Path) -> String {
+    pub fn human(&self) -> String {
         match self {
             Self::Unreadable(problem) => format!("error: {problem}\n"),
-            Self::Mistakes(text, mistakes) => {
-                render(&file.display().to_string(), text, mistakes, colored())
-            }
+            Self::Mistakes(checked) => checked.render(colored()),
         }
     }
 }
 
-/// The models of a file.
-pub fn load(file: &Path) -> Result<Vec<Model>, Problem> {
-    let text = source::read(file).map_err(Problem::Unreadable)?;
-    cnn_dsl::compile(&text).map_err(|mistakes| Problem::Mistakes(text, mistakes))
+/// A file without mistakes; there may be warnings.
+pub fn load(file: &Path) -> Result<Checked, Problem> {
+    let checked = build::check(file).map_err(Problem::Unreadable)?;
+    if checked.failed() { Err(Problem::Mistakes(checked)) } else { Ok(checked) }
 }
 
 /// The models of a file, or only the one called `name`; else the complaint is printed.
 pub fn models(file: &Path, name: Option<&str>) -> Result<Vec<Model>, Outcome> {
-    let models =
-        load(file).map_err(|problem| Outcome::failed(problem.status(), &problem.human(file)))?;
+    let checked =
+        load(file).map_err(|problem| Outcome::failed(problem.status(), &problem.human()))?;
+    if !checked.diagnostics.is_empty() {
+        complain(&checked.render(colored()));
+    }
+    let models = checked.models;
     let Some(name) = name else { return Ok(models) };
     let is_called = |model: &Model| model.name == name || snake_case(&model.name) == name;
     if let Some(model) = models.iter().find(|model| is_called(model)) {

@@ -278,11 +278,11 @@ impl<'a> Args<'a> {
     /// The mistakes found, or else the warnings. `history` is added to the mistakes that the
     /// shapes before this layer explain.
     #[must_use]
-    pub fn into_diagnostics(mut self, history: impl FnOnce() -> String) -> Vec<Diagnostic> {
+    pub fn into_diagnostics(mut self, history: impl FnOnce() -> Option<String>) -> Vec<Diagnostic> {
         if !self.history.is_empty() {
             let history = history();
             for error in self.history {
-                self.errors[error].notes.push(history.clone());
+                self.errors[error].notes.extend(history.clone());
             }
         }
         if self.errors.is_empty() { self.warnings } else { self.errors }

@@ -222,7 +222,10 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|&(distance, candidate)| distance <= (name.len().max(candidate.len()) / 3).max(1))
+        .filter(|&(distance, candidate)| {
+            let [short, long] = [name.len().min(candidate.len()), name.len().max(candidate.len())];
+            distance <= (long / 3).max(1) && distance < short
+        })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
 }

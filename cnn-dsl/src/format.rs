@@ -26,7 +26,7 @@ pub const MAX_WIDTH: usize = 100;
 ///
 /// The syntax error that a text has; mistakes of meaning do not matter.
 pub fn format(text: &str) -> Result<String, Vec<Diagnostic>> {
-    parse::parse(text).map_err(|mistake| vec![mistake])?;
+    parse::parse(text, 0).map_err(|mistake| vec![mistake])?;
     let windows = text.find('\n').is_some_and(|at| text[..at].ends_with('\r'));
     let text = text.replace("\r\n", "\n");
     let formatted = layout::lay_out(&pieces::statements(tokens::read(&text)));

@@ -421,8 +421,7 @@ fn syntax_error(text: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
 /// What a reader calls what the grammar calls `rule`; `None` for what need not be mentioned.
 fn phrase(rule: Rule) -> Option<&'static str> {
     Some(match rule {
-        Rule::top | Rule::file => "a model",
-        Rule::model | Rule::model_keyword | Rule::visibility => "a model",
+        Rule::top | Rule::file | Rule::model | Rule::model_keyword | Rule::visibility => "a model",
         Rule::block | Rule::block_keyword => "a block",
         Rule::constant | Rule::const_keyword => "`const`",
         Rule::use_file | Rule::use_keyword => "`use`",

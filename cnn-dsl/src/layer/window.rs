@@ -119,5 +119,6 @@ impl Window {
         diagnostic.help.push(format!(
             "use `padding = same`, a smaller {what}, or fewer poolings and strides before it"
         ));
+        args.explained_by_shapes();
     }
 }

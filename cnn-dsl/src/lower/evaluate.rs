@@ -126,16 +126,12 @@ impl Evaluator<'_> {
     }
 
     fn spend(&mut self, parts: usize, at: &Span) -> Option<()> {
-        match self.budget.checked_sub(parts) {
-            Some(left) => {
-                *self.budget = left;
-                Some(())
-            }
-            None => {
-                self.error(at.clone(), "the values of this model are too large", "too many parts");
-                None
-            }
+        let left = self.budget.checked_sub(parts);
+        if left.is_none() {
+            self.error(at.clone(), "the values of this model are too large", "too many parts");
         }
+        *self.budget = left.unwrap_or(0);
+        left.map(|_| ())
     }
 
     fn integer(&mut self, term: &Expr) -> Option<i64> {

@@ -287,8 +287,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The shapes that led to a value, the last ones if there are many.
-    fn history(&self, value: usize) -> String {
+    /// The shapes that led to a value, the last ones if there are many; none to the input.
+    fn history(&self, value: usize) -> Option<String> {
         const LONGEST: usize = 10;
         let mut steps = Vec::new();
         let mut next = Some(value);
@@ -303,7 +303,7 @@ impl<'a> Lowering<'a> {
             next = *from;
         }
         steps.reverse();
-        format!("the shapes up to here: {}", steps.join(", "))
+        (steps.len() > 1).then(|| format!("the shapes up to here: {}", steps.join(", ")))
     }
 
     /// Keeps the totals of the model within their limits as well.

@@ -220,15 +220,13 @@ impl<'a> Lowering<'a> {
             );
             return self.unknown(&clause.name.span);
         }
-        match merge {
-            Some((name, call)) => self.merge(statement, name, call.args, &ends),
-            None => {
-                for end in ends {
-                    self.values[end].used = true;
-                }
-                self.unknown(&clause.name.span)
-            }
+        if let Some((name, call)) = merge {
+            return self.merge(statement, name, call.args, &ends);
         }
+        for end in ends {
+            self.values[end].used = true;
+        }
+        self.unknown(&clause.name.span)
     }
 
     /// The layer that merges, and its arguments: `concatenate`, `concatenate(axis = 1)`.
