@@ -38,7 +38,7 @@ pub const fn required(name: &str) -> Param<'_> {
 
 /// A parameter without default that need not be given if `other` is.
 #[must_use]
-pub const fn required_unless(name: &'static str, other: &'static str) -> Param {
+pub const fn required_unless(name: &'static str, other: &'static str) -> Param<'static> {
     Param { name, need: Need::Unless { other } }
 }
 

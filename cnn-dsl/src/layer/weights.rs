@@ -354,7 +354,7 @@ fn agree(args: &mut Args<'_>, name: &str, given: &[u64], written: &[u64]) -> Opt
 /// A class that a value may name.
 struct Class<T: 'static> {
     /// Keras's class name, and the arguments.
-    signature: Signature,
+    signature: Signature<'static>,
     /// Keras's other names for it, the one in snake case first.
     names: &'static [&'static str],
     /// What it is without arguments.
