@@ -12,6 +12,7 @@ mod emit;
 mod format;
 mod graph;
 mod input;
+mod new;
 mod report;
 mod write;
 
@@ -72,6 +73,14 @@ enum Command {
         /// How to print it
         #[arg(long, value_enum, default_value_t = compare::Format::Table)]
         format: compare::Format,
+    },
+    /// Make a crate with a network, a program that trains it, and a test
+    New {
+        /// Name of the crate and of its folder
+        name: String,
+        /// Take the crates from this repository instead of the registry
+        #[arg(long, value_name = "DIR")]
+        path: Option<PathBuf>,
     },
     /// Print the Rust code that a file compiles to
     Emit {
@@ -155,6 +164,7 @@ fn run(command: &Command) -> Outcome {
             })
         }
         Command::Compare { before, after, format } => compare::run(before, after, *format),
+        Command::New { name, path } => new::run(name, path.as_deref()),
         Command::Emit { file, check, out } => emit::run(file, check.as_deref(), out.as_deref()),
     }
 }
