@@ -93,6 +93,9 @@ impl Interval {
     }
 }
 
+/// What every layer takes beside its own parameters, by name only.
+const OF_LAYERS: &[Param<'_>] = &[optional("trainable")];
+
 /// The arguments of one call, sorted to the parameters of its signature. A getter that finds a
 /// mistake records it and gives `None`.
 #[derive(Debug)]
@@ -100,6 +103,8 @@ pub struct Args<'a> {
     owner: String,
     at: Span,
     signature: &'a Signature<'a>,
+    /// Parameters behind those of the signature.
+    common: &'a [Param<'a>],
     values: Vec<Option<&'a Expr>>,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
@@ -111,17 +116,34 @@ impl<'a> Args<'a> {
     /// message, as in "Dense layer `dense`".
     #[must_use]
     pub fn bind(signature: &'a Signature<'a>, call: &'a Call, owner: impl Into<String>) -> Self {
+        Self::bind_with(signature, &[], call, owner.into())
+    }
+
+    /// Sorts the arguments of a layer, which may be those that every layer takes.
+    #[must_use]
+    pub fn bind_layer(signature: &'a Signature<'a>, call: &'a Call, owner: String) -> Self {
+        Self::bind_with(signature, OF_LAYERS, call, owner)
+    }
+
+    fn bind_with(
+        signature: &'a Signature<'a>,
+        common: &'a [Param<'a>],
+        call: &'a Call,
+        owner: String,
+    ) -> Self {
+        let params = signature.params.len() + common.len();
         let mut args = Self {
-            owner: owner.into(),
+            owner,
             at: call.name.span.clone(),
             signature,
-            values: vec![None; signature.params.len()],
+            common,
+            values: vec![None; params],
             errors: Vec::new(),
             warnings: Vec::new(),
             history: Vec::new(),
         };
         let mut first_named: Option<&Ident> = None;
-        let mut misplaced = vec![false; signature.params.len()];
+        let mut misplaced = vec![false; params];
         for (position, arg) in call.args.iter().enumerate() {
             let slot = match (&arg.name, first_named) {
                 (Some(name), _) => {
@@ -146,15 +168,22 @@ impl<'a> Args<'a> {
         args
     }
 
+    fn params(&self) -> impl Iterator<Item = &'a Param<'a>> + use<'a> {
+        self.signature.params.iter().chain(self.common)
+    }
+
+    fn slot(&self, name: &str) -> Option<usize> {
+        self.params().position(|param| param.name == name)
+    }
+
     fn slot_of(&mut self, name: &Ident) -> Option<usize> {
-        let params = self.signature.params;
-        let slot = params.iter().position(|param| param.name == name.text);
+        let slot = self.slot(&name.text);
         if slot.is_none() {
-            let known =
-                params.iter().filter(|param| !matches!(param.need, Need::Unsupported { .. }));
+            let own = self.signature.params.iter();
+            let known = own.filter(|param| !matches!(param.need, Need::Unsupported { .. }));
             let known: Vec<String> = known.map(|param| quote(param.name)).collect();
             let help = special_help(&name.text)
-                .or_else(|| did_you_mean(&name.text, params.iter().map(|param| param.name)))
+                .or_else(|| did_you_mean(&name.text, self.params().map(|param| param.name)))
                 .unwrap_or_else(|| match known.as_slice() {
                     [] => "it takes no arguments".to_owned(),
                     known => format!("it takes {}", join(known, "and")),
@@ -195,7 +224,7 @@ impl<'a> Args<'a> {
     }
 
     fn fill(&mut self, slot: usize, name: Option<&Ident>, value: &'a Expr) {
-        let param = &self.signature.params[slot];
+        let Some(param) = self.params().nth(slot) else { return };
         if let Some(first) = self.values[slot] {
             let at = name.map_or(&value.span, |name| &name.span).clone();
             let message = format!("{}: `{}` is given twice", self.owner, param.name);
@@ -221,9 +250,7 @@ impl<'a> Args<'a> {
 
     fn report_missing(&mut self, misplaced: &[bool]) {
         let missing: Vec<String> = self
-            .signature
-            .params
-            .iter()
+            .params()
             .zip(&self.values)
             .zip(misplaced)
             .filter(|((param, value), misplaced)| {
@@ -321,16 +348,14 @@ impl<'a> Args<'a> {
     /// If the signature has no such parameter.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&'a Expr> {
-        let slot = self.signature.params.iter().position(|param| param.name == name);
-        self.values[slot.expect("a parameter of the signature")]
+        self.values[self.slot(name).expect("a parameter of the signature")]
     }
 
     /// The value of a parameter, `None` where it is left out, is `None`, or there is no such
     /// parameter.
     #[must_use]
     pub fn given_if_known(&self, name: &str) -> Option<&'a Expr> {
-        let slot = self.signature.params.iter().position(|param| param.name == name)?;
-        self.values[slot].filter(|value| !is_none(value))
+        self.values[self.slot(name)?].filter(|value| !is_none(value))
     }
 
     fn given(&self, name: &str) -> Option<&'a Expr> {
@@ -523,7 +548,7 @@ fn special_help(name: &str) -> Option<String> {
         "input_shape" | "input_dim" => {
             Some("the input has a statement of its own: `input(28, 28, 1);`".to_owned())
         }
-        "dtype" | "trainable" => Some(format!("`{name}` is not supported yet")),
+        "dtype" => Some(format!("`{name}` is not supported yet")),
         _ => None,
     }
 }

@@ -110,6 +110,8 @@ pub struct Layer {
     pub output: Shape,
     /// Its weights in Keras's order (kernel, then bias).
     pub weights: Vec<Weight>,
+    /// Whether training changes it; if not, none of its weights is trainable.
+    pub trainable: bool,
     /// Multiply-adds for one input.
     pub macs: u64,
 }
@@ -148,6 +150,12 @@ impl Weight {
     #[must_use]
     pub fn len(&self) -> u64 {
         self.shape.iter().product()
+    }
+
+    /// The weight in a layer that learns or does not.
+    #[must_use]
+    pub fn of(self, trainable: bool) -> Self {
+        Self { trainable: self.trainable && trainable, ..self }
     }
 
     /// Whether it holds none; never true of a checked weight.

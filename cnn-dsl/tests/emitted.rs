@@ -78,3 +78,22 @@ fn architecture_hash_tells_models_apart() {
         assert_ne!(base, hash(other), "{other}");
     }
 }
+
+/// Layers that do not learn, behind one that does and before any: no gradients of theirs, and none
+/// where nothing before them learns.
+#[test]
+fn code_of_fixed_layers() {
+    let text = "model Fixed {
+        input(9, 9, 1);
+        Conv2D(kernel = [[-1, 0.5], [1e-9, 123456.789]], use_bias = false, trainable = false);
+        Conv2D(2, 2, kernel_regularizer = L2(0.001));
+        BatchNormalization(trainable = false);
+        Flatten;
+        Dense(5, activation = relu, trainable = false, kernel_initializer = RandomUniform(-1, 1));
+        Dense(2, activation = softmax);
+        compile(loss = categorical_crossentropy);
+    }";
+    let models = cnn_dsl::compile(text).unwrap();
+    let code = codegen::pretty(codegen::emit(&models, &Options::default()));
+    insta::assert_snapshot!(code);
+}

@@ -1,7 +1,7 @@
 //! The training step: a batch through the network and back, and one step of the optimizer.
 
 use std::fmt;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewD};
 use rayon::prelude::*;
@@ -12,16 +12,24 @@ use crate::loss::{Target, argmax, crossentropy, softmax_crossentropy};
 use crate::model::{Arenas, Model, load, load_one, tensor};
 use crate::network::{Defaults, LossKind, Network, Pass, Shards};
 use crate::optimizer::{Optimizer, OptimizerKind};
+use crate::regularizer;
 
 /// Sums over images.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
     /// How many images.
     pub samples: usize,
-    /// The sum of their losses.
+    /// The sum of their losses, each with the weights' penalty.
     pub loss: f64,
     /// For how many the largest output was the right one.
     pub correct: usize,
+}
+
+impl Totals {
+    /// Adds what the size of the weights costs to each image's loss.
+    fn penalise(&mut self, penalty: f64) {
+        self.loss += penalty * self.samples as f64;
+    }
 }
 
 impl AddAssign for Totals {
@@ -65,6 +73,8 @@ pub struct Trainer<'m, N: Network> {
     gradients: Storage<N::Weights>,
     batch: Storage<N::Batch>,
     optimizer: Optimizer,
+    /// What the optimizer moves.
+    learning: Vec<Range<usize>>,
     /// For each shard an arena and, behind it, its tape.
     shards: Buffer,
     totals: Vec<Totals>,
@@ -91,6 +101,7 @@ impl<'m, N: Network> Trainer<'m, N> {
             gradients: Storage::zeroed(),
             batch: Storage::zeroed(),
             optimizer: Optimizer::new(settings.optimizer, N::Weights::LEN),
+            learning: learning::<N>(),
             shards: Buffer::zeroed(shards * Self::STRIDE),
             totals: vec![Totals::default(); shards],
             steps: 0,
@@ -128,7 +139,7 @@ impl<'m, N: Network> Trainer<'m, N> {
     }
 
     /// The gradient of the last [`step`](Self::step)'s or [`differentiate`](Self::differentiate)'s
-    /// mean loss by a tensor.
+    /// mean loss, penalties included, by a tensor; zeros for one that does not learn.
     #[must_use]
     pub fn gradient(&self, name: &str) -> Option<ArrayViewD<'_, f32>> {
         tensor::<N>(self.gradients.floats(), name)
@@ -141,9 +152,9 @@ impl<'m, N: Network> Trainer<'m, N> {
     pub fn step(&mut self, examples: &Examples<'_>, indices: &[usize]) -> Totals {
         let totals = self.differentiate(examples, indices);
         let (optimizer, gradients) = (&mut self.optimizer, &self.gradients);
-        let batch = &self.batch;
+        let (batch, learning) = (&self.batch, &self.learning);
         self.model.update_stored(|weights| {
-            optimizer.step(weights.floats_mut(), gradients.floats());
+            optimizer.step(weights.floats_mut(), gradients.floats(), learning);
             N::update_statistics(batch, weights);
         });
         N::transpose(self.model.stored_weights(), &mut self.transposed);
@@ -171,14 +182,18 @@ impl<'m, N: Network> Trainer<'m, N> {
         );
         let loss = self.settings.loss;
         let scale = 1.0 / indices.len() as f32;
-        self.run(
+        let mut totals = self.run(
             indices.len(),
             |i, image| load_one::<N>(examples.inputs, indices[i], image),
             |i, scores, gradients| {
                 let target = target::<N>(examples, indices[i]);
                 score::<N>(loss, scores, target, scale, gradients.floats_mut())
             },
-        )
+        );
+        let weights = self.model.weights();
+        regularizer::add_gradient::<N>(weights, self.gradients.floats_mut());
+        totals.penalise(regularizer::penalty::<N>(weights));
+        totals
     }
 
     /// The vector-Jacobian product: the gradients of `sum(outputs * upstream)` by the weights (see
@@ -283,6 +298,22 @@ impl<'m, N: Network> Trainer<'m, N> {
     }
 }
 
+/// The ranges of tensors that learn; what lies between two of them goes along.
+fn learning<N: Network>() -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut open = false;
+    for info in N::TENSORS {
+        let end = info.offset + info.len();
+        match ranges.last_mut().filter(|_| open) {
+            Some(range) if info.trainable => range.end = end,
+            _ if info.trainable => ranges.push(info.offset..end),
+            _ => {}
+        }
+        open = info.trainable;
+    }
+    ranges
+}
+
 /// What the shards of a batch of `count` images hold.
 fn shards<N: Network>(floats: &[f32], count: usize) -> Shards<'_> {
     Shards { floats, stride: Trainer::<N>::STRIDE, shard: N::SHARD, count }
@@ -314,7 +345,8 @@ impl<N: Network> fmt::Debug for Trainer<'_, N> {
 }
 
 impl<N: Network> Model<N> {
-    /// Losses and right answers over all examples, without dropout, on rayon's current threads.
+    /// Losses, with the penalties that regularizers add, and right answers over all examples,
+    /// without dropout, on rayon's current threads.
     ///
     /// # Panics
     /// If a class is out of range.
@@ -335,6 +367,7 @@ impl<N: Network> Model<N> {
         for totals in shards {
             all += totals;
         }
+        all.penalise(regularizer::penalty::<N>(self.weights()));
         all
     }
 }

@@ -57,6 +57,7 @@ pub mod model;
 pub mod network;
 pub mod optimizer;
 pub mod reference;
+mod regularizer;
 pub mod rng;
 pub mod trainer;
 

@@ -1,5 +1,7 @@
 //! Optimizers, as Keras defines them.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
@@ -62,11 +64,19 @@ impl Optimizer {
         &self.slots
     }
 
-    /// Moves `weights` against `gradients`; each weight for itself, so in parallel.
-    pub fn step(&mut self, weights: &mut [f32], gradients: &[f32]) {
+    /// Moves those of the `weights` that lie in `ranges` against `gradients`; each weight for
+    /// itself, so in parallel.
+    pub fn step(&mut self, weights: &mut [f32], gradients: &[f32], ranges: &[Range<usize>]) {
+        for range in ranges {
+            self.step_range(&mut weights[range.clone()], &gradients[range.clone()], range.clone());
+        }
+    }
+
+    fn step_range(&mut self, weights: &mut [f32], gradients: &[f32], range: Range<usize>) {
         match self.kind {
             OptimizerKind::RMSprop { learning_rate, rho, epsilon } => {
                 let [squares] = self.slots.as_mut_slice() else { unreachable!("one slot") };
+                let squares = &mut squares[range];
                 weights
                     .par_chunks_mut(TASK)
                     .zip(gradients.par_chunks(TASK))

@@ -103,6 +103,24 @@ impl BatchNormalization {
             (relu, quote!(.relu())),
         ];
         descriptor.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, call)| call));
+        if !layer.trainable {
+            // As in Keras, by the moving statistics in training too.
+            return Op {
+                sizes: Some(Sizes {
+                    weights: layer.params(),
+                    packed: 3 * channels,
+                    transposed: 3 * channels,
+                    gradients: 2 * channels,
+                    ..Sizes::default()
+                }),
+                needs: Needs { input: true, output: true, ..Needs::default() },
+                ..image_op(
+                    layer,
+                    "FixedBatchNormalization",
+                    quote!(FixedBatchNormalization::new(#descriptor)),
+                )
+            };
+        }
         Op {
             scope: Scope::Batch,
             sizes: Some(Sizes {

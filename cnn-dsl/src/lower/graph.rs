@@ -211,7 +211,9 @@ impl<'a> Lowering<'a> {
         }
         let name = self.layer_name(statement, definition);
         let class = definition.signature.name;
-        let mut args = Args::bind(&definition.signature, call, format!("{class} layer `{name}`"));
+        let owner = format!("{class} layer `{name}`");
+        let mut args = Args::bind_layer(&definition.signature, call, owner);
+        let trainable = args.flag_or("trainable", true).unwrap_or(true);
         for (value, _) in &inputs {
             self.values[*value].used = true;
         }
@@ -250,7 +252,8 @@ impl<'a> Lowering<'a> {
                 sources,
                 inputs: operands.into_iter().map(|operand| operand.shape).collect(),
                 output: built.output,
-                weights: built.weights,
+                weights: built.weights.into_iter().map(|weight| weight.of(trainable)).collect(),
+                trainable,
                 macs: built.macs,
             });
         }

@@ -182,6 +182,7 @@ fn emitted_calls() {
             output: Shape(output),
             weights: Vec::new(),
             macs: 0,
+            trainable: true,
         });
     }
     let code = emit(&[model], &Options::default()).to_string();
