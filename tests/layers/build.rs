@@ -2,6 +2,10 @@
 //! `OUT_DIR/texts/<case>.cnn`, and compiles those whose numbers are to be compared into
 //! `OUT_DIR/models.rs`.
 
+#[path = "src/random.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod random;
+
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -39,7 +43,31 @@ fn main() {
             output.emit(&id, &text(case, &id, Dropout::AsWritten));
         }
     }
+    println!("cargo::rerun-if-changed=src/random.rs");
+    fs::write(out.join("random.rs"), random_graphs()).expect("OUT_DIR is writable");
     fs::write(out.join("models.rs"), output.code()).expect("OUT_DIR is writable");
+}
+
+/// The models of the random graphs, and a macro that hands them on.
+fn random_graphs() -> String {
+    let mut code = String::new();
+    let mut entries = Vec::new();
+    for number in 0..random::GRAPHS {
+        let name = format!("Graph{number}");
+        let text = random::Graph::random(number).text(&name);
+        let models = cnn_dsl::compile(&text)
+            .unwrap_or_else(|mistakes| panic!("{}", cnn_dsl::render(&name, &text, &mistakes, false)));
+        let options = Options { input_gradient: true, ..Options::default() };
+        code += &pretty(emit(&models, &options));
+        let (test, model) = (format_ident!("graph_{number}"), format_ident!("{name}"));
+        entries.push(quote!(#test: #model = #number;));
+    }
+    let table = quote! {
+        macro_rules! for_each_graph {
+            ($then:ident) => { $then! { #(#entries)* } };
+        }
+    };
+    format!("{code}\n{table}")
 }
 
 fn write(directory: &Path, id: &str, text: &str) {
@@ -127,16 +155,27 @@ fn text(case: &Value, id: &str, dropout: Dropout) -> String {
     let name = type_name(id);
     let input = sizes(&case["input_shape"]);
     let mut lines = vec![format!("model {name} {{"), format!("    input({input});")];
+    let mut above = "input";
     for layer in case["layers"].as_array().expect("a list of layers") {
         let (label, class) = (string(&layer["name"]), string(&layer["class"]));
+        let inputs: Vec<&str> =
+            layer["inputs"].as_array().map_or(vec![above], |all| all.iter().map(string).collect());
         let args = layer["args"].as_object().expect("named arguments");
         let args = args.iter().filter(|(name, value)| !is_default(name, value));
-        let args = args.map(|(name, value)| match (name.as_str(), dropout) {
-            ("rate", Dropout::AsInTraining) if has_dropout(case) => "rate = 0".to_owned(),
-            _ => format!("{name} = {}", argument(value)),
-        });
-        let args = args.collect::<Vec<_>>().join(", ");
-        lines.push(format!("    {label}: {class}({args});"));
+        let mut args: Vec<String> = args
+            .map(|(name, value)| match (name.as_str(), dropout) {
+                ("rate", Dropout::AsInTraining) if has_dropout(case) => "rate = 0".to_owned(),
+                _ => format!("{name} = {}", argument(value)),
+            })
+            .collect();
+        let mut of = String::new();
+        if inputs.len() > 1 {
+            args.splice(0..0, inputs.iter().map(|&input| input.to_owned()));
+        } else if inputs != [above] {
+            of = format!("({})", inputs[0]);
+        }
+        lines.push(format!("    {label}: {class}({}){of};", args.join(", ")));
+        above = label;
     }
     if has_labels(case) {
         lines.push("    compile(loss = categorical_crossentropy, optimizer = rmsprop);".into());

@@ -1,5 +1,7 @@
 //! Keras's results in `tests/data`, case by case.
 
+pub mod random;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;

@@ -1,0 +1,284 @@
+//! Random graphs, compiled, against their definitions in `f64`: outputs, and gradients by
+//! differences.
+
+use cnn_layer_tests::random::{Conv, Draw, Function, GRAPHS, Graph, Node, Op, Pool, windows};
+use cnn_runtime::buffer::Floats;
+use cnn_runtime::data::Inputs;
+use cnn_runtime::network::Network;
+use cnn_runtime::{Model, Settings, Trainer};
+use ndarray::Array2;
+
+include!(concat!(env!("OUT_DIR"), "/random.rs"));
+
+/// One array for each image.
+type Batch = Vec<Vec<f64>>;
+
+/// What the windows along one side see: for each, the places of its taps on the input.
+fn taps(n: usize, size: usize, stride: usize, dilation: usize, same: bool) -> Vec<Vec<Option<usize>>> {
+    let count = windows(n, size, stride, dilation, same).unwrap();
+    let span = (count - 1) * stride + (size - 1) * dilation + 1;
+    let before = if same { span.saturating_sub(n) / 2 } else { 0 };
+    let place = |window: usize, tap: usize| {
+        (window * stride + tap * dilation).checked_sub(before).filter(|&at| at < n)
+    };
+    (0..count).map(|window| (0..size).map(|tap| place(window, tap)).collect()).collect()
+}
+
+fn apply(function: Function, x: f64) -> f64 {
+    match function {
+        Function::Linear => x,
+        Function::Relu => x.max(0.0),
+        Function::Tanh => x.tanh(),
+        Function::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+    }
+}
+
+fn convolve(conv: &Conv, shape: &[usize], weights: &[&[f64]], x: &[f64]) -> Vec<f64> {
+    let (inputs, per_group) = (shape[2], shape[2] / conv.groups);
+    let channels = conv.multiplier.map_or(conv.filters, |multiplier| multiplier * inputs);
+    let [down, across] = [0, 1].map(|i| {
+        taps(shape[i], conv.kernel[i], conv.strides[i], conv.dilation[i], conv.same)
+    });
+    let mut y = Vec::new();
+    for rows in &down {
+        for columns in &across {
+            for o in 0..channels {
+                let mut sum = if conv.bias { weights[1][o] } else { 0.0 };
+                for (i, row) in rows.iter().enumerate() {
+                    for (j, column) in columns.iter().enumerate() {
+                        let (Some(row), Some(column)) = (row, column) else { continue };
+                        for c in 0..per_group {
+                            let tap = i * conv.kernel[1] + j;
+                            let (from, weight) = match conv.multiplier {
+                                // Output channels of one input channel lie side by side.
+                                Some(multiplier) => (o / multiplier, tap * channels + o),
+                                None => {
+                                    let group = o / (channels / conv.groups);
+                                    (group * per_group + c, (tap * per_group + c) * channels + o)
+                                }
+                            };
+                            sum += x[(row * shape[1] + column) * inputs + from] * weights[0][weight];
+                        }
+                    }
+                }
+                y.push(apply(conv.activation, sum));
+            }
+        }
+    }
+    y
+}
+
+fn pool(pool: &Pool, shape: &[usize], x: &[f64]) -> Vec<f64> {
+    let [down, across] = [0, 1].map(|i| taps(shape[i], pool.size[i], pool.strides[i], 1, pool.same));
+    let mut y = Vec::new();
+    for rows in &down {
+        for columns in &across {
+            for c in 0..shape[2] {
+                let rows = rows.iter().flatten();
+                let values: Vec<f64> = rows
+                    .flat_map(|row| columns.iter().flatten().map(move |column| (row, column)))
+                    .map(|(row, column)| x[(row * shape[1] + column) * shape[2] + c])
+                    .collect();
+                y.push(if pool.max {
+                    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+                } else {
+                    values.iter().sum::<f64>() / values.len() as f64
+                });
+            }
+        }
+    }
+    y
+}
+
+/// By the batch's own mean and variance.
+fn normalize(channels: usize, weights: &[&[f64]], x: &Batch) -> Batch {
+    let mut y = x.clone();
+    for c in 0..channels {
+        let of = |image: &Vec<f64>| image.iter().copied().skip(c).step_by(channels).collect::<Vec<_>>();
+        let values: Vec<f64> = x.iter().flat_map(of).collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+        for image in &mut y {
+            for value in image.iter_mut().skip(c).step_by(channels) {
+                let normal = (*value - mean) / (variance + f64::from(1e-3_f32)).sqrt();
+                *value = weights[0][c] * normal + weights[1][c];
+            }
+        }
+    }
+    y
+}
+
+fn merge(class: &str, values: &[f64]) -> f64 {
+    match class {
+        "Add" => values.iter().sum(),
+        "Multiply" => values.iter().product(),
+        "Average" => values.iter().sum::<f64>() / values.len() as f64,
+        _ => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    }
+}
+
+fn compute(graph: &Graph, node: &Node, weights: &[&[f64]], inputs: &[&Batch]) -> Batch {
+    let shape = graph.shape(node.inputs[0]);
+    let each = |of: &dyn Fn(&[f64]) -> Vec<f64>| inputs[0].iter().map(|x| of(x)).collect();
+    match &node.op {
+        Op::Conv(conv) => each(&|x| convolve(conv, shape, weights, x)),
+        Op::Pool(args) => each(&|x| pool(args, shape, x)),
+        Op::Normalize => normalize(shape[2], weights, inputs[0]),
+        Op::Activate(function) => each(&|x| x.iter().map(|&x| apply(*function, x)).collect()),
+        Op::Flatten => inputs[0].clone(),
+        Op::GlobalAverage => each(&|x| {
+            let mean = |c: usize| {
+                let values: Vec<f64> = x.iter().copied().skip(c).step_by(shape[2]).collect();
+                values.iter().sum::<f64>() / values.len() as f64
+            };
+            (0..shape[2]).map(mean).collect()
+        }),
+        Op::Dense(units, function) => each(&|x| {
+            let unit = |o: usize| {
+                let products = x.iter().enumerate().map(|(i, x)| x * weights[0][i * units + o]);
+                apply(*function, products.sum::<f64>() + weights[1][o])
+            };
+            (0..*units).map(unit).collect()
+        }),
+        Op::Merge(class) => (0..inputs[0].len())
+            .map(|image| {
+                let value = |i: usize| {
+                    let values: Vec<f64> = inputs.iter().map(|input| input[image][i]).collect();
+                    merge(class, &values)
+                };
+                (0..inputs[0][image].len()).map(value).collect()
+            })
+            .collect(),
+        Op::Concatenate => (0..inputs[0].len())
+            .map(|image| {
+                let pixels = shape[0] * shape[1];
+                let pixel = |p: usize| {
+                    let parts = inputs.iter().map(move |input| {
+                        let channels = input[image].len() / pixels;
+                        &input[image][p * channels..][..channels]
+                    });
+                    parts.flatten().copied().collect::<Vec<f64>>()
+                };
+                (0..pixels).flat_map(pixel).collect()
+            })
+            .collect(),
+    }
+}
+
+/// The outputs of a batch; weights by tensor.
+fn forward(graph: &Graph, weights: &[(String, Vec<f64>)], x: &Batch) -> Batch {
+    let mut values = vec![x.clone()];
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let prefix = format!("n{}/", index + 1);
+        let own = weights.iter().filter(|(name, _)| name.starts_with(&prefix));
+        let own: Vec<&[f64]> = own.map(|(_, values)| values.as_slice()).collect();
+        let inputs: Vec<&Batch> = node.inputs.iter().map(|&input| &values[input]).collect();
+        values.push(compute(graph, node, &own, &inputs));
+    }
+    values.pop().unwrap()
+}
+
+fn rows(values: &[f64], width: usize) -> Batch {
+    values.chunks(width).map(<[f64]>::to_vec).collect()
+}
+
+#[track_caller]
+fn assert_close(what: &str, found: f64, expected: f64, largest: f64) {
+    let error = (found - expected).abs();
+    assert!(error <= 2e-4 * largest.max(1e-3), "{what}: {found:e}, but by definition {expected:e}");
+}
+
+fn check<N: Network>(number: u64) {
+    const IMAGES: usize = 11;
+    let graph = Graph::random(number);
+    let text = graph.text("Graph");
+    assert_eq!(N::OUTPUT_SHAPE, graph.nodes.last().unwrap().shape, "{text}");
+    for (layer, node) in N::LAYERS.iter().zip(&graph.nodes) {
+        assert_eq!(layer.output_shape, node.shape, "{} of {text}", layer.name);
+    }
+
+    let mut draw = Draw(1000 + number);
+    let mut model = Model::<N>::new(number);
+    let mut weights = Vec::new();
+    for info in N::TENSORS {
+        let scale = 1.0 / (info.len() as f64).sqrt().min(3.0);
+        let values: Vec<f64> = (0..info.len())
+            .map(|_| f64::from((scale * draw.number()) as f32))
+            .collect();
+        let floats: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        if info.trainable {
+            model.set_tensor(info.name, &floats).unwrap();
+            weights.push((info.name.to_owned(), values));
+        }
+    }
+    let draw_rows = |draw: &mut Draw, width: usize| -> Vec<f64> {
+        (0..IMAGES * width).map(|_| draw.number()).collect()
+    };
+    let x = draw_rows(&mut draw, N::Input::LEN);
+    let upstream = draw_rows(&mut draw, N::Output::LEN);
+    let floats = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
+    let by = Array2::from_shape_vec((IMAGES, N::Output::LEN), floats(&upstream)).unwrap();
+    let settings = Settings { batch_size: IMAGES, ..Settings::of::<N>() };
+    let mut trainer = Trainer::new(&mut model, settings);
+    let (output, input_gradient) = trainer.pull_back(Inputs::Floats(&floats(&x)), by.view());
+
+    let expected = forward(&graph, &weights, &rows(&x, N::Input::LEN)).concat();
+    let largest = expected.iter().fold(0.0f64, |most, y| most.max(y.abs()));
+    for (i, (&found, &expected)) in output.iter().zip(&expected).enumerate() {
+        assert_close(&format!("output[{i}] of {text}"), found.into(), expected, largest);
+    }
+
+    let loss = |weights: &[(String, Vec<f64>)], x: &[f64]| -> f64 {
+        let y = forward(&graph, weights, &rows(x, N::Input::LEN)).concat();
+        y.iter().zip(&upstream).map(|(y, by)| y * by).sum()
+    };
+    // Small enough to meet no kink, and in f64 still of nine digits.
+    let h = 1e-6;
+    let input_gradient = input_gradient.unwrap();
+    let largest = input_gradient.iter().fold(0.0f32, |most, g| most.max(g.abs()));
+    for _ in 0..6 {
+        let i = draw.below(x.len());
+        let at = |step: f64| {
+            let mut x = x.clone();
+            x[i] += step;
+            loss(&weights, &x)
+        };
+        let expected = (at(h) - at(-h)) / (2.0 * h);
+        let found = input_gradient.as_slice().unwrap()[i];
+        assert_close(&format!("d input[{i}] of {text}"), found.into(), expected, largest.into());
+    }
+    for tensor in 0..weights.len() {
+        let name = weights[tensor].0.clone();
+        let gradient = trainer.gradient(&name).unwrap();
+        let largest = gradient.iter().fold(0.0f32, |most, g| most.max(g.abs()));
+        for _ in 0..3 {
+            let i = draw.below(gradient.len());
+            let at = |step: f64| {
+                let mut weights = weights.clone();
+                weights[tensor].1[i] += step;
+                loss(&weights, &x)
+            };
+            let expected = (at(h) - at(-h)) / (2.0 * h);
+            let found = gradient.as_slice().unwrap()[i];
+            assert_close(&format!("d {name}[{i}] of {text}"), found.into(), expected, largest.into());
+        }
+    }
+}
+
+macro_rules! tests {
+    ($($name:ident: $model:ident = $number:literal;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check::<$model>($number);
+            }
+        )*
+
+        #[test]
+        fn all_graphs_are_compiled() {
+            assert_eq!([$($number),*].len() as u64, GRAPHS);
+        }
+    };
+}
+for_each_graph!(tests);
