@@ -55,8 +55,9 @@ fn random_graphs() -> String {
     for number in 0..random::GRAPHS {
         let name = format!("Graph{number}");
         let text = random::Graph::random(number).text(&name);
-        let models = cnn_dsl::compile(&text)
-            .unwrap_or_else(|mistakes| panic!("{}", cnn_dsl::render(&name, &text, &mistakes, false)));
+        let models = cnn_dsl::compile(&text).unwrap_or_else(|mistakes| {
+            panic!("{}", cnn_dsl::render(&name, &text, &mistakes, false))
+        });
         let options = Options { input_gradient: true, ..Options::default() };
         code += &pretty(emit(&models, &options));
         let (test, model) = (format_ident!("graph_{number}"), format_ident!("{name}"));

@@ -86,13 +86,13 @@ impl Code<'_> {
         let mut arrays = (quote!(a: &mut Activations<'_>,), quote!(&mut a,));
         if segment.live().any(|step| step.op.needs.route) {
             arrays.0.extend(quote!(mut tape: Option<&mut Tape<'_>>,));
-            arrays.1.extend(quote!(tape.as_mut(),));
         }
         Chain {
             direction: Direction::Forward,
             segment: segment.number,
             about: segment.about(),
             common: (parameters, arguments),
+            routes: segment.live().any(|step| step.op.needs.route),
             arrays,
             calls: segment.steps.iter().map(|step| self.forward_call(step)).collect(),
             shared: None,
@@ -130,6 +130,7 @@ impl Code<'_> {
             segment: segment.number,
             about: segment.about(),
             common: (parameters, arguments),
+            routes: false,
             arrays,
             calls: segment.live().rev().map(|step| self.backward_call(step)).collect(),
             shared: None,

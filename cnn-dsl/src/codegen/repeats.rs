@@ -28,6 +28,8 @@ pub(super) struct Chain {
     pub(super) common: (TokenStream, TokenStream),
     /// Parameters and arguments: arena and tape.
     pub(super) arrays: (TokenStream, TokenStream),
+    /// Whether it notes routes on a tape, if there is one.
+    pub(super) routes: bool,
     /// What is done with image `i`.
     pub(super) calls: TokenStream,
     /// Of chains that share a function: the segment of the first, and how they use it.
@@ -131,12 +133,14 @@ impl Code<'_> {
         }
     }
 
-    /// The call of a segment's function; `lead` are arguments before all others.
+    /// The call of a segment's function; `lead` are arguments before all others, `tape` is the tape
+    /// where routes are noted.
     pub(super) fn call(
         &self,
         direction: Direction,
         segment: &Segment<'_>,
         lead: Option<TokenStream>,
+        tape: &TokenStream,
     ) -> TokenStream {
         let Some(chain) = self.chain(direction, segment.number) else {
             return TokenStream::new();
@@ -144,7 +148,8 @@ impl Code<'_> {
         let (name, common) = (chain.function(), &chain.common.1);
         let general = chain.shared.as_ref().map(|(_, general)| &general.arguments);
         let arguments = general.unwrap_or(&chain.arrays.1);
-        quote!(#name(#lead #common images, #arguments);)
+        let tape = chain.routes.then(|| quote!(#tape,));
+        quote!(#name(#lead #common images, #arguments #tape);)
     }
 
     /// `None` for chains that note routes on a tape that may not be there.

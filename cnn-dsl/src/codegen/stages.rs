@@ -42,7 +42,8 @@ impl Code<'_> {
                 quote!(#constant.moving(packed),)
             }
         });
-        self.call(Direction::Forward, segment, constants)
+        let tape = if training { quote!(Some(&mut t)) } else { quote!(tape.as_mut()) };
+        self.call(Direction::Forward, segment, constants, &tape)
     }
 
     fn forward(&self, segments: &[Segment<'_>]) -> TokenStream {
@@ -127,7 +128,7 @@ impl Code<'_> {
         if segment.scope() == Scope::Shard {
             return segment.live().map(|step| self.backward_call(step)).collect();
         }
-        self.call(Direction::Backward, segment, None)
+        self.call(Direction::Backward, segment, None, &TokenStream::new())
     }
 
     fn clear(&self) -> Option<TokenStream> {

@@ -192,7 +192,8 @@ impl Graph {
             2 => {
                 let size = [1 + draw.below(3), 1 + draw.below(3)];
                 let strides = draw.of(&[size, [1, 1], [2, 1]]);
-                let pool = Pool { max: draw.below(2) == 0, size, strides, same: draw.below(2) == 0 };
+                let pool =
+                    Pool { max: draw.below(2) == 0, size, strides, same: draw.below(2) == 0 };
                 let along = |i: usize| windows(shape[i], size[i], strides[i], 1, pool.same);
                 if let (Some(rows), Some(columns)) = (along(0), along(1)) {
                     self.push(Op::Pool(pool), vec![from], vec![rows, columns, shape[2]]);
@@ -215,7 +216,8 @@ impl Graph {
             if concatenate { other[..2] == shape[..2] } else { other == shape }
         };
         let others: Vec<usize> = (0..=self.nodes.len()).filter(fits).collect();
-        let inputs = [vec![from], (0..1 + draw.below(2)).map(|_| draw.of(&others)).collect()].concat();
+        let inputs =
+            [vec![from], (0..1 + draw.below(2)).map(|_| draw.of(&others)).collect()].concat();
         if concatenate {
             let channels = inputs.iter().map(|&input| self.shape(input)[2]).sum();
             self.push(Op::Concatenate, inputs, vec![shape[0], shape[1], channels]);

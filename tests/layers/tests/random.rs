@@ -14,7 +14,13 @@ include!(concat!(env!("OUT_DIR"), "/random.rs"));
 type Batch = Vec<Vec<f64>>;
 
 /// What the windows along one side see: for each, the places of its taps on the input.
-fn taps(n: usize, size: usize, stride: usize, dilation: usize, same: bool) -> Vec<Vec<Option<usize>>> {
+fn taps(
+    n: usize,
+    size: usize,
+    stride: usize,
+    dilation: usize,
+    same: bool,
+) -> Vec<Vec<Option<usize>>> {
     let count = windows(n, size, stride, dilation, same).unwrap();
     let span = (count - 1) * stride + (size - 1) * dilation + 1;
     let before = if same { span.saturating_sub(n) / 2 } else { 0 };
@@ -36,9 +42,8 @@ fn apply(function: Function, x: f64) -> f64 {
 fn convolve(conv: &Conv, shape: &[usize], weights: &[&[f64]], x: &[f64]) -> Vec<f64> {
     let (inputs, per_group) = (shape[2], shape[2] / conv.groups);
     let channels = conv.multiplier.map_or(conv.filters, |multiplier| multiplier * inputs);
-    let [down, across] = [0, 1].map(|i| {
-        taps(shape[i], conv.kernel[i], conv.strides[i], conv.dilation[i], conv.same)
-    });
+    let [down, across] = [0, 1]
+        .map(|i| taps(shape[i], conv.kernel[i], conv.strides[i], conv.dilation[i], conv.same));
     let mut y = Vec::new();
     for rows in &down {
         for columns in &across {
@@ -57,7 +62,8 @@ fn convolve(conv: &Conv, shape: &[usize], weights: &[&[f64]], x: &[f64]) -> Vec<
                                     (group * per_group + c, (tap * per_group + c) * channels + o)
                                 }
                             };
-                            sum += x[(row * shape[1] + column) * inputs + from] * weights[0][weight];
+                            sum +=
+                                x[(row * shape[1] + column) * inputs + from] * weights[0][weight];
                         }
                     }
                 }
@@ -69,7 +75,8 @@ fn convolve(conv: &Conv, shape: &[usize], weights: &[&[f64]], x: &[f64]) -> Vec<
 }
 
 fn pool(pool: &Pool, shape: &[usize], x: &[f64]) -> Vec<f64> {
-    let [down, across] = [0, 1].map(|i| taps(shape[i], pool.size[i], pool.strides[i], 1, pool.same));
+    let [down, across] =
+        [0, 1].map(|i| taps(shape[i], pool.size[i], pool.strides[i], 1, pool.same));
     let mut y = Vec::new();
     for rows in &down {
         for columns in &across {
@@ -94,7 +101,8 @@ fn pool(pool: &Pool, shape: &[usize], x: &[f64]) -> Vec<f64> {
 fn normalize(channels: usize, weights: &[&[f64]], x: &Batch) -> Batch {
     let mut y = x.clone();
     for c in 0..channels {
-        let of = |image: &Vec<f64>| image.iter().copied().skip(c).step_by(channels).collect::<Vec<_>>();
+        let of =
+            |image: &Vec<f64>| image.iter().copied().skip(c).step_by(channels).collect::<Vec<_>>();
         let values: Vec<f64> = x.iter().flat_map(of).collect();
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
@@ -203,9 +211,8 @@ fn check<N: Network>(number: u64) {
     let mut weights = Vec::new();
     for info in N::TENSORS {
         let scale = 1.0 / (info.len() as f64).sqrt().min(3.0);
-        let values: Vec<f64> = (0..info.len())
-            .map(|_| f64::from((scale * draw.number()) as f32))
-            .collect();
+        let values: Vec<f64> =
+            (0..info.len()).map(|_| f64::from((scale * draw.number()) as f32)).collect();
         let floats: Vec<f32> = values.iter().map(|&value| value as f32).collect();
         if info.trainable {
             model.set_tensor(info.name, &floats).unwrap();
@@ -261,7 +268,12 @@ fn check<N: Network>(number: u64) {
             };
             let expected = (at(h) - at(-h)) / (2.0 * h);
             let found = gradient.as_slice().unwrap()[i];
-            assert_close(&format!("d {name}[{i}] of {text}"), found.into(), expected, largest.into());
+            assert_close(
+                &format!("d {name}[{i}] of {text}"),
+                found.into(),
+                expected,
+                largest.into(),
+            );
         }
     }
 }
