@@ -11,6 +11,7 @@ pub mod flatten;
 pub mod global_pool;
 pub mod merge;
 pub mod pool;
+pub mod separable;
 pub(crate) mod weights;
 pub mod window;
 
@@ -120,6 +121,7 @@ impl Kind {
 pub const ALL: &[&Definition] = &[
     &conv::DEFINITION,
     &depthwise::DEFINITION,
+    &separable::DEFINITION,
     &pool::DEFINITION,
     &pool::AVERAGE,
     &global_pool::AVERAGE,
@@ -184,7 +186,6 @@ pub const NOT_YET: &[&str] = &[
     "Reshape",
     "Resizing",
     "SeparableConv1D",
-    "SeparableConv2D",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "UnitNormalization",
@@ -266,7 +267,12 @@ pub(crate) fn values(args: &mut Args<'_>, at: &Span, terms: &[&[u64]], what: &st
 
 /// A product of sizes as a count of multiply-adds; a mistake at `at` if too large.
 pub(crate) fn macs(args: &mut Args<'_>, at: &Span, factors: &[u64]) -> Option<u64> {
-    limited(args, at, &[factors], u64::MAX, "multiply-adds")
+    sum_of_macs(args, at, &[factors])
+}
+
+/// The same for a sum of products.
+pub(crate) fn sum_of_macs(args: &mut Args<'_>, at: &Span, terms: &[&[u64]]) -> Option<u64> {
+    limited(args, at, terms, u64::MAX, "multiply-adds")
 }
 
 fn limited(

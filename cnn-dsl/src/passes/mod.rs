@@ -12,7 +12,9 @@ use crate::layer::Kind;
 
 pub use ops::lower;
 #[allow(unused_imports, reason = "for kinds of layer to come")]
-pub(crate) use ops::{array, elementwise, float, image_op, separate, settings, softmax};
+pub(crate) use ops::{
+    array, convolution, elementwise, float, image_op, separate, settings, softmax,
+};
 pub use plan::{Backward, Buffer, Field, Plan, Pull, Step, plan, plan_with};
 
 /// Floats in a cache line: what the start of every array is rounded up to.

@@ -296,7 +296,8 @@ fn dims(shape: &Shape) -> [u64; 3] {
     [shape.0[0], shape.0[1], shape.0[2]]
 }
 
-fn convolution(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer]) -> Op {
+/// A convolution with its bias and, if asked, a relu, for all the layers in `fused`.
+pub(crate) fn convolution(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer]) -> Op {
     if let Some(depthwise) = conv.depthwise(layer.input().last()) {
         return Op { layers: names(fused), ..depthwise.op(layer, relu) };
     }

@@ -51,6 +51,7 @@ fn no_case_is_left_out() {
     let table = [
         ("conv2d", 42),
         ("depthwise", 11),
+        ("separable", 6),
         ("maxpool", 15),
         ("avgpool", 15),
         ("global_pooling", 6),
