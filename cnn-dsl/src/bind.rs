@@ -85,8 +85,12 @@ impl Interval {
     };
 
     /// Whatever a weight can be.
-    pub const ANY: Self =
-        Self { from: f32::MIN as f64, to: f32::MAX as f64, half_open: false, name: "a number" };
+    pub const ANY: Self = Self {
+        from: f32::MIN as f64,
+        to: f32::MAX as f64,
+        half_open: false,
+        name: "a 32-bit number",
+    };
 
     fn contains(self, value: f64) -> bool {
         value >= self.from && if self.half_open { value < self.to } else { value <= self.to }
@@ -288,6 +292,13 @@ impl<'a> Args<'a> {
     #[must_use]
     pub fn span(&self, name: &str) -> Span {
         self.value(name).map_or_else(|| self.at(), |value| value.span.clone())
+    }
+
+    /// Where the first of some parameters that is given stands; the call's name without any.
+    #[must_use]
+    pub fn span_of_first(&self, names: &[&str]) -> Span {
+        let given = names.iter().find_map(|name| self.given_if_known(name));
+        given.map_or_else(|| self.at(), |value| value.span.clone())
     }
 
     /// Whether a mistake was found.

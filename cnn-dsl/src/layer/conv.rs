@@ -89,7 +89,7 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     let image = image(args, input?)?;
     check_groups(args, groups, image[2], filters)?;
     let channels = image[2] / groups;
-    let at = args.span("kernel_size");
+    let at = args.span_of_first(&["kernel_size", "kernel"]);
     let placed = window.place(args, &at, image)?;
 
     let [kh, kw] = window.size;

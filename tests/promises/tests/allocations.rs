@@ -14,6 +14,19 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+cnn_runtime::cnn! {
+    /// Weights with a price, and layers that do not learn.
+    model Priced {
+        input(28, 28, 1);
+        Conv2D(4, 5, strides = 2, activation = relu, kernel_regularizer = L1(0.01));
+        Conv2D(4, 3, trainable = false);
+        Flatten;
+        Dense(300, activation = relu, kernel_regularizer = l2);
+        Dense(10, activation = softmax, kernel_regularizer = l1_l2, bias_regularizer = l2);
+        compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
+    }
+}
+
 const BATCH: usize = 11;
 const WARM_UP: usize = 2;
 const COUNTED: usize = 6;
@@ -77,6 +90,7 @@ fn predictions_and_training_steps_do_not_allocate() {
     let digit = vec![0.5; 28 * 28];
     check::<MnistCnn>(&pools, &digits, &digit);
     check::<MnistMlp>(&pools, &digits, &digit);
+    check::<Priced>(&pools, &digits, &digit);
 
     let len = <Cifar10Cnn as Network>::Input::LEN;
     let photographs: Vec<u8> = (0..BATCH * len).map(|i| (i * 7919 % 251) as u8).collect();

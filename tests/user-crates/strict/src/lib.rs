@@ -27,6 +27,27 @@ cnn_runtime::cnn! {
         compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
     }
 
+    /// Every way to fill and to price weights, and some that stay.
+    model Weights {
+        input(8, 8, 1);
+
+        Conv2D(kernel = [[[-1, 0.123456], [1e-9, 123456.789]], [[1e9, 0], [0.5, -7]]], bias = [0, -1.5]);
+        Conv2D(2, 1, trainable = false, kernel_initializer = RandomUniform(-0.123456, 1));
+        BatchNormalization(trainable = false);
+        Conv2D(2, 2, kernel_initializer = he_normal, kernel_regularizer = L1L2(l1 = 1e-5, l2 = 0.000123456));
+        Flatten;
+        Dense(3, bias_initializer = Constant(0.0078125), kernel_initializer = random_normal);
+        Dense(2, activation = softmax, kernel_initializer = TruncatedNormal(mean = 123456.5));
+
+        compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
+    }
+
+    /// Nothing to learn.
+    model Sobel {
+        input(48, 64, 1);
+        Conv2D(kernel = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], padding = same, use_bias = false, trainable = false);
+    }
+
     model Undocumented {
         input(6);
         Dense(2);
