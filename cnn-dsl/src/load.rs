@@ -91,11 +91,15 @@ impl Loading<'_> {
         let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
         if let Some(&file) = self.known.get(&identity) {
             if self.open.contains(&file) {
-                let message = format!("{} uses this file in turn", quote(&used.path));
+                let message = if self.open.last() == Some(&file) {
+                    "a file cannot use itself".to_owned()
+                } else {
+                    format!("{} uses this file in turn", quote(&used.path))
+                };
                 self.errors.push(
                     Diagnostic::new(used.span.clone(), message)
                         .label("a cycle of files")
-                        .help("move what both need into a third file"),
+                        .help("move what is needed twice into another file"),
                 );
                 return None;
             }

@@ -9,8 +9,9 @@ fn texts(folder: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let mut texts: Vec<(String, String)> = fs::read_dir(folder)
         .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| {
             let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
             (stem, fs::read_to_string(&path).unwrap())
         })
@@ -41,6 +42,38 @@ fn mistakes() {
 #[test]
 fn mistakes_of_files() {
     snapshot("mistakes_of_files");
+}
+
+/// Texts without mistakes that are probably not meant.
+#[test]
+fn warnings() {
+    for (name, text) in texts("warnings") {
+        let checked = cnn_dsl::check(&format!("{name}.cnn"), &text, Path::new(""));
+        assert!(!checked.failed() && !checked.diagnostics.is_empty(), "{name}");
+        assert!(!checked.models.is_empty(), "{name}");
+        let shown = format!("{text}{:-<60}\n{}", "", checked.render(false));
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false,
+                                snapshot_path => "snapshots/warnings" }, {
+            insta::assert_snapshot!(name, shown);
+        });
+    }
+}
+
+/// Texts that use others: each diagnostic names the file that it lies in.
+#[test]
+fn mistakes_in_used_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/uses");
+    for (name, text) in texts("uses").into_iter().filter(|(name, _)| name.starts_with("bad_")) {
+        // The path is real, so that a file that uses itself is known to be the same.
+        let checked = cnn_dsl::check(&format!("tests/uses/{name}.cnn"), &text, &folder);
+        assert!(checked.failed() && checked.models.is_empty(), "{name}");
+        let folder = format!("{}/", folder.display());
+        let shown = format!("{text}{:-<60}\n{}", "", checked.render(false).replace(&folder, ""));
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false,
+                                snapshot_path => "snapshots/uses" }, {
+            insta::assert_snapshot!(name, shown);
+        });
+    }
 }
 
 /// Whatever is typed, there is an answer and a rendering of it: a good text cut at every place,

@@ -2,6 +2,7 @@
 
 use crate::ast::Span;
 use crate::bind::Args;
+use crate::diagnostics::join;
 
 use super::{values, weights};
 
@@ -77,6 +78,7 @@ impl Window {
         let [height, width, channels] = image;
         let mut output = [0; 2];
         let mut padding = [0; 4];
+        let mut unseen = [0; 2];
         for (axis, n) in [height, width].into_iter().enumerate() {
             let (size, dilation) = (self.size[axis], self.dilation[axis]);
             // (size - 1) * dilation + 1
@@ -87,7 +89,13 @@ impl Window {
                     self.report_too_large(args, at, image);
                     return None;
                 }
-                Padding::Valid => output[axis] = (n - extent) / stride + 1,
+                Padding::Valid => {
+                    output[axis] = (n - extent) / stride + 1;
+                    // A step wider than the window skips on purpose.
+                    if stride <= extent {
+                        unseen[axis] = (n - extent) % stride;
+                    }
+                }
                 Padding::Same => {
                     output[axis] = n.div_ceil(stride);
                     let total = ((output[axis] - 1) * stride + extent).saturating_sub(n);
@@ -98,7 +106,34 @@ impl Window {
         }
         let padded = [height + padding[0] + padding[1], width + padding[2] + padding[3], channels];
         values(args, at, &[&padded], "values of the padded input")?;
+        if unseen != [0, 0] {
+            self.warn_of_unseen(args, at, unseen, image);
+        }
         Some(Placed { output, padding })
+    }
+
+    fn warn_of_unseen(
+        &self,
+        args: &mut Args<'_>,
+        at: &Span,
+        unseen: [u64; 2],
+        [height, width, _]: [u64; 3],
+    ) {
+        let count = |n: u64, what: &str| match n {
+            0 => None,
+            1 => Some(format!("the last {what}")),
+            n => Some(format!("the last {n} {what}s")),
+        };
+        let parts: Vec<String> =
+            [count(unseen[0], "row"), count(unseen[1], "column")].into_iter().flatten().collect();
+        let parts = join(&parts, "and");
+        let what = self.what;
+        let message = format!("no {what} reaches {parts} of the {height}x{width} input");
+        let diagnostic = args.warn(at.clone(), &message, format!("leaves out {parts}"));
+        let [rows, columns] = [height - unseen[0], width - unseen[1]];
+        diagnostic.help.push(format!(
+            "`padding = same` takes them in; an input of {rows}x{columns} has none to lose"
+        ));
     }
 
     fn report_too_large(&self, args: &mut Args<'_>, at: &Span, [height, width, _]: [u64; 3]) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::evaluate::{Constant, Evaluator, Scope};
+use super::evaluate::{Constant, Evaluator, Scope, Used};
 use crate::ast::{Block, Ident};
 use crate::diagnostics::{Diagnostic, quote};
 use crate::layer;
@@ -15,6 +15,8 @@ pub(super) const MAX_PARTS: usize = 2_000_000;
 /// The blocks and constants that each file sees: its own, and those of the files it uses.
 pub(super) struct Definitions<'a> {
     files: Vec<Names<'a>>,
+    /// Where the names that were used are declared.
+    used: Used,
 }
 
 #[derive(Default)]
@@ -36,7 +38,7 @@ impl Scope for Names<'_> {
 impl<'a> Definitions<'a> {
     pub(super) fn new(program: &'a Program, errors: &mut Vec<Diagnostic>) -> Self {
         let files = program.files.iter().map(|_| Names::default()).collect();
-        let mut definitions = Self { files };
+        let mut definitions = Self { files, used: Used::default() };
         let mut budget = MAX_PARTS;
         for &file in &program.order {
             definitions.bring_in(program, file, errors);
@@ -105,7 +107,7 @@ impl<'a> Definitions<'a> {
                 errors.push(second_constant(&constant.name, first));
                 continue;
             }
-            let mut evaluator = Evaluator { scope: names, budget, errors: Vec::new(), depth: 0 };
+            let mut evaluator = Evaluator::new(names, budget, &self.used);
             let value = evaluator.expr(&constant.value);
             errors.append(&mut evaluator.errors);
             let value = Constant::new(value, constant.name.span.clone());
@@ -116,6 +118,20 @@ impl<'a> Definitions<'a> {
     /// The block that `file` calls by this name, and the file it is written in.
     pub(super) fn block(&self, file: usize, name: &str) -> Option<(&'a Block, usize)> {
         self.files[file].blocks.get(name).copied()
+    }
+
+    /// Notes that a block is expanded.
+    pub(super) fn use_block(&self, block: &Block) {
+        self.used.borrow_mut().insert(block.name.span.start);
+    }
+
+    /// Whether a constant was evaluated, or a block expanded.
+    pub(super) fn is_used(&self, name: &Ident) -> bool {
+        self.used.borrow().contains(&name.span.start)
+    }
+
+    pub(super) fn used(&self) -> &Used {
+        &self.used
     }
 
     /// The names of all blocks that `file` sees.

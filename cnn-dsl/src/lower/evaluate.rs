@@ -1,5 +1,8 @@
 //! Constants and arithmetic: arguments as layers see them.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+
 use crate::ast::{Arg, Call, Expr, ExprKind, Ident, Sign, Span};
 use crate::diagnostics::{Diagnostic, did_you_mean, quote};
 
@@ -42,16 +45,24 @@ pub(super) trait Scope {
     fn names(&self) -> Vec<&str>;
 }
 
+/// Where the names that were used are declared.
+pub(super) type Used = RefCell<HashSet<usize>>;
+
 /// Replaces constants by their values and arithmetic by its result.
 pub(super) struct Evaluator<'e> {
-    pub scope: &'e dyn Scope,
+    scope: &'e dyn Scope,
     /// How many parts of values may still be made, so that constants made of constants end.
-    pub budget: &'e mut usize,
+    budget: &'e mut usize,
+    used: &'e Used,
     pub errors: Vec<Diagnostic>,
-    pub depth: usize,
+    depth: usize,
 }
 
-impl Evaluator<'_> {
+impl<'e> Evaluator<'e> {
+    pub(super) fn new(scope: &'e dyn Scope, budget: &'e mut usize, used: &'e Used) -> Self {
+        Self { scope, budget, used, errors: Vec::new(), depth: 0 }
+    }
+
     /// `None` if anything is wrong with it, which is then recorded, here or where it is declared.
     pub(super) fn call(&mut self, call: &Call) -> Option<Call> {
         let mut complete = true;
@@ -112,6 +123,7 @@ impl Evaluator<'_> {
     #[allow(clippy::option_option, reason = "no constant, a constant with a mistake, its value")]
     fn named(&mut self, name: &Ident) -> Option<Option<Expr>> {
         let constant = self.scope.find(&name.text)?;
+        self.used.borrow_mut().insert(constant.span.start);
         let Some(value) = &constant.value else { return Some(None) };
         let [depth, parts] = constant.measure;
         if self.depth + depth > MAX_DEPTH {
@@ -127,7 +139,8 @@ impl Evaluator<'_> {
 
     fn spend(&mut self, parts: usize, at: &Span) -> Option<()> {
         let left = self.budget.checked_sub(parts);
-        if left.is_none() {
+        // Said once: afterwards nothing is left.
+        if left.is_none() && *self.budget > 0 {
             self.error(at.clone(), "the values of this model are too large", "too many parts");
         }
         *self.budget = left.unwrap_or(0);
@@ -140,7 +153,11 @@ impl Evaluator<'_> {
         match &value.kind {
             ExprKind::Number(text) if !text.contains(['.', 'e', 'E']) => {
                 text.replace('_', "").parse().ok().or_else(|| {
-                    self.error(at, &format!("{} is too large to reckon with", quote(text)), "");
+                    self.error(
+                        at,
+                        &format!("{} is too large to reckon with", quote(text)),
+                        "beyond 64 bits",
+                    );
                     None
                 })
             }

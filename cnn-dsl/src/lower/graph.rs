@@ -1,14 +1,13 @@
 //! Layers and what they take: the output of the statement above, or the outputs of named ones.
 
-use super::{Lowering, MAX_LAYERS, STATEMENTS};
+use super::{Lowering, MAX_LAYERS, unused};
 use crate::ast::{Call, Expr, ExprKind, Ident, Span, Statement};
 use crate::bind::Args;
 use crate::count::{self, MAX_VALUES};
-use crate::diagnostics::{Diagnostic, did_you_mean, join, quote};
+use crate::diagnostics::{Diagnostic, did_you_mean, join, quote, thousands};
 use crate::ir::{Layer, Shape, Weight};
+use crate::layer::activation::Activation;
 use crate::layer::{self, Build, Built, Definition, Operand};
-
-use super::structure::CLAUSES;
 
 /// What a layer can take: the model's input, or the output of a layer.
 #[derive(Debug)]
@@ -58,8 +57,8 @@ impl<'a> Lowering<'a> {
             return self.instance(statement, call, operands, (block, file), above);
         }
         let Some(definition) = layer::find(name) else {
-            let diagnostic = self.unknown_layer(&call.name);
-            self.report(diagnostic);
+            let mistake = unused::unknown(&call.name, file, self.definitions);
+            self.report_all(mistake.into_iter().collect());
             return self.unknown(&call.name.span);
         };
         let many = matches!(definition.build, Build::Many(_));
@@ -69,6 +68,17 @@ impl<'a> Lowering<'a> {
         } else {
             0
         };
+        if leading == 0
+            && let Some(late) = call.args.iter().find(|arg| many && arg.name.is_none())
+        {
+            let message = format!("`{name}`: names of layers come before named arguments");
+            self.report(
+                Diagnostic::new(late.value.span.clone(), message)
+                    .label("must come first")
+                    .help(format!("write `{name}(a, b, … = …)`")),
+            );
+            return self.unknown(&call.name.span);
+        }
         let (first, args) = call.args.split_at(leading);
         let first: Vec<&Expr> = first.iter().map(|arg| &arg.value).collect();
         let named = operands.map(|operands| operands.iter().collect()).or(many.then_some(first));
@@ -159,7 +169,17 @@ impl<'a> Lowering<'a> {
 
     fn unknown_operand(&self, name: &str, span: Span) -> Diagnostic {
         let visible = self.visible();
+        if super::evaluate::Scope::find(&visible, name).is_some() {
+            return Diagnostic::new(span, format!("`{name}` is a constant, not a layer"))
+                .label("not the name of a layer");
+        }
         if let Some(label) = visible.label_anywhere(name) {
+            // Above, and yet not there: the statement at hand makes it.
+            if label.span.start < span.start {
+                return Diagnostic::new(span, format!("`{name}` would take its own output"))
+                    .label("not computed yet")
+                    .secondary(label.span.clone(), "names what this statement makes");
+            }
             return Diagnostic::new(span, format!("`{name}` is declared only further down"))
                 .label("not computed yet")
                 .secondary(label.span.clone(), "declared here")
@@ -181,31 +201,13 @@ impl<'a> Lowering<'a> {
             .help(help)
     }
 
-    /// A name that is neither layer nor block.
-    fn unknown_layer(&self, name: &Ident) -> Diagnostic {
-        let text = name.text.as_str();
-        if layer::NOT_YET.contains(&text) {
-            return Diagnostic::new(name.span.clone(), format!("`{text}` is not supported yet"))
-                .label("a layer of Keras that is still missing here");
-        }
-        let file = self.frames.last().map_or(0, |frame| frame.file);
-        let mut blocks: Vec<&str> = self.definitions.blocks(file).collect();
-        blocks.sort_unstable();
-        let known = layer::ALL.iter().map(|layer| layer.signature.name).chain(blocks);
-        let help = did_you_mean(text, known.clone().chain(STATEMENTS).chain(CLAUSES))
-            .or_else(|| did_you_mean(text, layer::NOT_YET.iter().copied()))
-            .unwrap_or_else(|| format!("layers are {}", known.collect::<Vec<_>>().join(", ")));
-        Diagnostic::new(name.span.clone(), format!("unknown layer {}", quote(text)))
-            .label("no layer of this name")
-            .help(help)
-    }
-
     /// Checks one layer and gives its output.
     pub(super) fn build(&mut self, draft: Draft<'_>) -> usize {
         let Draft { statement, definition, call, inputs } = draft;
         let at = statement.name().span.clone();
         if self.values.len() > MAX_LAYERS {
-            let message = format!("a model of more than {MAX_LAYERS} layers, blocks expanded");
+            let most = thousands(MAX_LAYERS as u128);
+            let message = format!("a model of more than {most} layers, blocks expanded");
             self.stop(&at, &message);
             return self.unknown(&at);
         }
@@ -232,7 +234,7 @@ impl<'a> Lowering<'a> {
             built = None;
         }
         let mut diagnostics = args.into_diagnostics(|| self.history(inputs[0].0));
-        self.suggest_constants(call, &mut diagnostics);
+        self.suggest_names(call, &mut diagnostics);
         self.report_all(diagnostics);
         let sources = inputs.iter().map(|(value, _)| self.values[*value].source).collect();
         let value = Value {
@@ -278,12 +280,19 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Where a bare name is not what an argument takes, it may be a misspelt constant.
-    fn suggest_constants(&self, call: &Call, diagnostics: &mut [Diagnostic]) {
+    /// Where a bare name is not what an argument takes, it may be a misspelt constant, or a layer
+    /// in the wrong brackets.
+    pub(super) fn suggest_names(&self, call: &Call, diagnostics: &mut [Diagnostic]) {
         let visible = self.visible();
         for diagnostic in diagnostics.iter_mut().filter(|diagnostic| diagnostic.help.is_empty()) {
             let arg = call.args.iter().find(|arg| arg.value.span == diagnostic.span);
-            if let Some(name) = arg.and_then(|arg| arg.value.as_name()) {
+            let Some(name) = arg.and_then(|arg| arg.value.as_name()) else { continue };
+            if name == "input" || visible.label(name).is_some() {
+                let class = &call.name.text;
+                diagnostic.help.push(format!(
+                    "the layer to take goes into brackets of its own: `{class}(…)({name})`"
+                ));
+            } else {
                 let names = super::evaluate::Scope::names(&visible);
                 diagnostic.help.extend(did_you_mean(name, names));
             }
@@ -326,6 +335,37 @@ impl<'a> Lowering<'a> {
                 *total -= u128::from(term);
                 return;
             }
+        }
+    }
+
+    /// Last layers that are probably not meant.
+    pub(super) fn check_output(&mut self, output: usize) {
+        const NOISE: [&str; 4] =
+            ["Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise"];
+        let Some(last) = self.layers.last().filter(|_| !self.failed()) else { return };
+        let at = self.values[output].span.clone();
+        let class = last.kind.class();
+        if NOISE.contains(&class) {
+            let message = format!("`{}` comes after the last layer that computes", last.name);
+            self.diagnostics.push(
+                Diagnostic::warning(at, message)
+                    .label("disturbs the outputs themselves in training")
+                    .help(format!("put `{class}` before the last layer with weights")),
+            );
+            return;
+        }
+        let softmax = |layer: &Layer| layer.kind.activation() == Some(Activation::Softmax);
+        let before = last.sources.first().and_then(|source| source.checked_sub(1));
+        if let Some(before) = before.map(|before| &self.layers[before]).filter(|_| softmax(last))
+            && softmax(before)
+        {
+            let message =
+                format!("`{}` is a softmax of the softmax of `{}`", last.name, before.name);
+            self.diagnostics.push(
+                Diagnostic::new(at, message)
+                    .label("the second softmax")
+                    .help("one is enough: remove the activation, or this layer"),
+            );
         }
     }
 

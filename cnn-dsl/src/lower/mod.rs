@@ -9,11 +9,12 @@ mod input;
 mod scope;
 mod structure;
 mod training;
+mod unused;
 
 use std::collections::{HashMap, HashSet};
 
 use crate::ast::{self, Call, Expr, Form, Ident, Item, Span, Statement};
-use crate::diagnostics::{Diagnostic, quote};
+use crate::diagnostics::{Diagnostic, quote, thousands};
 use crate::ir::{Fit, Layer, Model};
 use crate::load::Program;
 use crate::names::{self, AutoNames};
@@ -61,10 +62,18 @@ pub fn lower(program: &Program) -> (Vec<Model>, Vec<Diagnostic>) {
         diagnostics.append(&mut found);
         lowered.extend(model);
     }
-    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+    for (index, file) in program.files.iter().enumerate() {
+        for block in &file.ast.blocks {
+            unused::names(block, index, &definitions, &mut diagnostics);
+        }
+    }
+    let main = &program.files[0].ast;
     if diagnostics.iter().any(Diagnostic::is_error) {
         lowered.clear();
+    } else if !main.models.is_empty() {
+        unused::check(main, &definitions, &mut diagnostics);
     }
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
     let more = diagnostics.len().saturating_sub(MAX_DIAGNOSTICS);
     if more > 0 {
         // A mistake must not be hidden by warnings.
@@ -92,6 +101,9 @@ const MAX_DEPTH: usize = 64;
 
 /// Statements of a model that are no layers.
 const STATEMENTS: [&str; 3] = ["input", "compile", "fit"];
+
+/// The words that stand before braces.
+const CLAUSES: [&str; 3] = ["branches", "repeat", "residual"];
 
 fn within(inner: &Span, outer: &Span) -> bool {
     outer.start <= inner.start && inner.end <= outer.end
@@ -121,6 +133,8 @@ struct Lowering<'a> {
     parts: usize,
     /// Set when a limit is reached: nothing more is expanded.
     stopped: bool,
+    /// Set when a value has a mistake, which may have been reported elsewhere.
+    incomplete: bool,
     compile: Option<Call>,
     fit: Fit,
     asserts: Vec<(&'a ast::Assert, u64)>,
@@ -146,6 +160,7 @@ impl<'a> Lowering<'a> {
             steps: 0,
             parts: MAX_PARTS,
             stopped: false,
+            incomplete: false,
             compile: None,
             fit: Fit::default(),
             asserts: Vec::new(),
@@ -173,6 +188,7 @@ impl<'a> Lowering<'a> {
             training::compile(&call, output, &mut self.diagnostics)
         });
         self.check_used(output);
+        self.check_output(output);
         let input = self.values[0].shape.take().filter(|_| !self.failed());
         let Some(input) = input else { return (None, self.diagnostics) };
         let model = Model {
@@ -188,7 +204,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn failed(&self) -> bool {
-        self.diagnostics.iter().any(Diagnostic::is_error)
+        self.incomplete || self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
     /// The statements between braces; gives what the last one made.
@@ -211,15 +227,20 @@ impl<'a> Lowering<'a> {
         match item {
             Item::Constant(constant) => self.constant(constant),
             Item::Assert(assert) => self.assert(assert),
-            Item::Body(body) => self.report(
-                Diagnostic::new(body.span.start..body.span.start + 1, "braces without a word")
-                    .label("whose braces?")
-                    .help("branches stand in `branches add { { … } { … } }`"),
-            ),
+            Item::Body(body) => {
+                let at = body.span.start..body.span.start + 1;
+                self.report(
+                    Diagnostic::new(at.clone(), "braces without a word")
+                        .label("whose braces?")
+                        .help("branches stand in `branches add { { … } { … } }`"),
+                );
+                return self.unknown(&at);
+            }
             Item::Statement(statement) => {
                 let name = statement.name();
                 if self.steps > MAX_STEPS {
-                    let message = format!("more than {MAX_STEPS} statements, blocks expanded");
+                    let most = thousands(MAX_STEPS as u128);
+                    let message = format!("more than {most} statements, blocks expanded");
                     self.stop(&name.span, &message);
                 } else if self.depth > MAX_DEPTH {
                     let message = format!("blocks nest deeper than {MAX_DEPTH} levels");
@@ -278,6 +299,7 @@ impl<'a> Lowering<'a> {
             "input" => {
                 let mut errors = Vec::new();
                 self.values[0].shape = input::shape(&call, &mut errors);
+                self.values[0].span = call.name.span;
                 self.report_all(errors);
             }
             "compile" => {
@@ -397,9 +419,10 @@ impl<'a> Lowering<'a> {
     fn evaluated<T>(&mut self, work: impl FnOnce(&mut Evaluator<'_>) -> Option<T>) -> Option<T> {
         let scope = Visible { frames: &self.frames, definitions: self.definitions };
         let budget = &mut self.parts;
-        let mut evaluator = Evaluator { scope: &scope, budget, errors: Vec::new(), depth: 0 };
+        let mut evaluator = Evaluator::new(&scope, budget, self.definitions.used());
         let value = work(&mut evaluator);
         let errors = evaluator.errors;
+        self.incomplete |= value.is_none();
         self.stopped |= self.parts == 0;
         self.report_all(errors);
         value

@@ -1,18 +1,15 @@
 //! Blocks, rounds, residuals and branches: what is expanded into layers.
 
-use super::Lowering;
 use super::evaluate::Constant;
 use super::graph::Draft;
 use super::scope::Frame;
+use super::{CLAUSES, Lowering};
 use crate::ast::{Block, Body, Call, Clause, Expr, ExprKind, Ident, Item, Statement};
 use crate::bind::{self, Args, Signature};
-use crate::diagnostics::{Diagnostic, did_you_mean, join, quote};
+use crate::diagnostics::{Diagnostic, did_you_mean, join, quote, thousands};
 use crate::ir::Shape;
 use crate::layer::{self, Build};
 use crate::names::snake_case;
-
-/// The words that stand before braces.
-pub(super) const CLAUSES: [&str; 3] = ["branches", "repeat", "residual"];
 
 impl<'a> Lowering<'a> {
     /// `word { … }`; gives its output.
@@ -61,7 +58,7 @@ impl<'a> Lowering<'a> {
         let Some(rounds) = self.rounds(clause) else { return self.unknown(at) };
         if !has_statements(&clause.body) {
             self.report(
-                Diagnostic::new(at.clone(), "nothing to repeat").label("these braces are empty"),
+                Diagnostic::new(at.clone(), "nothing to repeat").label("no layers in these braces"),
             );
             return self.unknown(at);
         }
@@ -71,7 +68,12 @@ impl<'a> Lowering<'a> {
             if self.stopped {
                 break;
             }
-            let origin = (round > 1).then(|| (at.clone(), format!("in round {round} of {rounds}")));
+            let origin = (round > 1).then(|| {
+                (
+                    at.clone(),
+                    format!("in round {} of {}", thousands(round.into()), thousands(rounds.into())),
+                )
+            });
             let frame = Frame {
                 prefix: format!("{prefix}_{round}"),
                 open: true,
@@ -168,28 +170,15 @@ impl<'a> Lowering<'a> {
             .label(format!("{found} + {expected}"));
         diagnostic.secondary.push(origin(main, "the end of its braces", found));
         diagnostic.secondary.push(origin(short, shortcut, expected));
-        let help = match (found.0.as_slice(), expected.0.as_slice()) {
-            ([h, w, filters], [height, width, _]) if clause.shortcut.is_none() => {
-                let strides = [height.div_ceil(*h), width.div_ceil(*w)];
-                let strides = match strides {
-                    _ if h > height || w > width => None,
-                    [1, 1] => Some(String::new()),
-                    [s, t] if s == t => Some(format!(", strides = {s}")),
-                    [s, t] => Some(format!(", strides = ({s}, {t})")),
-                };
-                strides.map(|strides| {
-                    format!(
-                        "project the input: `residual {{ … }} shortcut {{ Conv2D({filters}, \
-                         1{strides}); }}`"
-                    )
-                })
+        let help = if clause.shortcut.is_none() { projection(found, expected) } else { None };
+        let size = |shape: &Shape| shape.0[..shape.rank() - 1].to_vec();
+        diagnostic.help(help.unwrap_or_else(|| {
+            if size(found) == size(expected) {
+                "give both ends the same number of filters".to_owned()
+            } else {
+                "use `padding = same` and equal strides on both ways".to_owned()
             }
-            ([units], [_]) if clause.shortcut.is_none() => Some(format!(
-                "project the input: `residual {{ … }} shortcut {{ Dense({units}); }}`"
-            )),
-            _ => None,
-        };
-        diagnostic.help(help.unwrap_or_else(|| "make both shapes equal".to_owned()))
+        }))
     }
 
     fn branches(&mut self, statement: &'a Statement, clause: &'a Clause, above: usize) -> usize {
@@ -293,6 +282,7 @@ impl<'a> Lowering<'a> {
         above: usize,
     ) -> usize {
         let at = &call.name.span;
+        self.definitions.use_block(block);
         if self.report_recursion(call, block) {
             return self.unknown(at);
         }
@@ -365,7 +355,9 @@ impl<'a> Lowering<'a> {
         let values = block.params.iter().map(|param| args.value(&param.name.text).cloned());
         let values = values.collect();
         let failed = args.failed();
-        self.report_all(args.into_errors());
+        let mut errors = args.into_errors();
+        self.suggest_names(call, &mut errors);
+        self.report_all(errors);
         (!failed).then_some(values)
     }
 
@@ -417,6 +409,29 @@ impl<'a> Lowering<'a> {
         self.instances += 1;
         self.instances
     }
+}
+
+/// The shortcut that turns `from` into `to`, where there is one.
+fn projection(to: &Shape, from: &Shape) -> Option<String> {
+    let layer = match (to.0.as_slice(), from.0.as_slice()) {
+        (&[h, w, filters], &[height, width, _]) => {
+            // A 1x1 convolution makes ceil(size / stride) rows and columns.
+            let strides = [height.div_ceil(h), width.div_ceil(w)];
+            if [height.div_ceil(strides[0]), width.div_ceil(strides[1])] != [h, w] {
+                return None;
+            }
+            match strides {
+                [1, 1] => format!("Conv2D({filters}, 1)"),
+                [s, t] if s == t => format!("Conv2D({filters}, 1, strides = {s})"),
+                [s, t] => format!("Conv2D({filters}, 1, strides = ({s}, {t}))"),
+            }
+        }
+        ([.., units], [.., _]) if to.rank() == from.rank() && to.rank() == 1 => {
+            format!("Dense({units})")
+        }
+        _ => return None,
+    };
+    Some(format!("project the input: `residual {{ … }} shortcut {{ {layer}; }}`"))
 }
 
 fn has_statements(body: &Body) -> bool {
