@@ -53,14 +53,14 @@ fn from_tokens(tokens: TokenStream, options: &Options, line: Line) -> TokenStrea
         return quote!(#watch #models);
     }
     let errors =
-        mistakes(&checked).map(|mistake| at_tokens(&flat, &checked.sources, mistake, line));
+        mistakes_of(&checked).map(|mistake| at_tokens(&flat, &checked.sources, mistake, line));
     let skeletons = skeletons(&flat.text, options);
     quote!(#watch #(#errors)* #skeletons)
 }
 
 /// What is wrong. A macro cannot warn on stable Rust: warnings are for `cnn check` and build
 /// scripts.
-fn mistakes(checked: &Checked) -> impl Iterator<Item = &Diagnostic> {
+fn mistakes_of(checked: &Checked) -> impl Iterator<Item = &Diagnostic> {
     checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error())
 }
 
@@ -112,7 +112,7 @@ fn from_file(literal: &Literal, name: &str, options: &Options) -> TokenStream {
         let models = codegen::emit(&checked.models, options);
         return quote!(#watch #models);
     }
-    let errors = mistakes(&checked).map(|mistake| error(rendered(&checked.sources, mistake)));
+    let errors = mistakes_of(&checked).map(|mistake| error(rendered(&checked.sources, mistake)));
     let skeletons = skeletons(&checked.sources.files()[0].text, options);
     quote!(#watch #(#errors)* #skeletons)
 }

@@ -60,8 +60,12 @@ fn bad_texts_get_the_same_errors_at_the_same_place() {
         for (file, token) in file.iter().zip(&tokens) {
             assert_eq!(file.message, token.message, "{path}");
             assert_eq!(file.label, token.label, "{path}");
+            assert_eq!(file.notes, token.notes, "{path}");
             assert_eq!(file.help, token.help, "{path}");
-            assert_eq!(file.secondary.len(), token.secondary.len(), "{path}");
+            let labels = |mistake: &Diagnostic| -> Vec<String> {
+                mistake.secondary.iter().map(|(_, label)| label.clone()).collect()
+            };
+            assert_eq!(labels(file), labels(token), "{path}");
             if !file.span.is_empty() {
                 let blanks_off = |text: &str| text.split_whitespace().collect::<String>();
                 let here = blanks_off(&text[file.span.clone()]);
@@ -161,6 +165,58 @@ fn a_string_literal_names_a_file() {
     assert!(bad.contains("include_bytes"), "{bad}");
 }
 
+/// `use` in tokens starts at the package; the compiler watches what it brings in.
+#[test]
+fn used_files_are_read_and_watched() {
+    let text = "use \"../cnn-dsl/tests/uses/parts/residual.cnn\";
+        model Net { input(8, 8, 3); Residual(4); }";
+    let out = expanded(text);
+    assert!(!out.contains("compile_error"), "{out}");
+    for file in ["residual.cnn", "conv.cnn", "sizes.cnn"] {
+        assert!(out.contains(&format!("parts/{file}\")")), "{file}: {out}");
+    }
+    assert_eq!(out.matches("include_bytes").count(), 3, "{out}");
+    // The same through a file, which is watched as well.
+    let out = expanded("\"../cnn-dsl/tests/uses/main.cnn\"");
+    assert_eq!(out.matches("include_bytes").count(), 4, "{out}");
+}
+
+/// A mistake in a used file is shown with its text, at the `use` that leads there.
+#[test]
+fn mistakes_in_used_files_lie_at_the_use() {
+    let text = "use \"../cnn-dsl/tests/uses/parts/broken.cnn\";
+        model Net { input(8, 8, 3); Broken(3); Dense(HALV); }";
+    let flat = flat(text);
+    let checked = cnn_dsl::check("cnn!", &flat.text, &resolve(""));
+    let inside: Vec<&Diagnostic> =
+        mistakes_of(&checked).filter(|mistake| mistake.span.start > flat.text.len()).collect();
+    assert_eq!(inside.len(), 2);
+    for mistake in inside {
+        let out = at_tokens(&flat, &checked.sources, mistake, |_| Some(7)).to_string();
+        assert!(out.contains("parts/broken.cnn:"), "{out}");
+        let used_at = checked.sources.locate(&mistake.span).0.used_at.clone().unwrap();
+        assert!(flat.text[used_at].ends_with("broken.cnn\""));
+    }
+    let out = expanded(text);
+    assert_eq!(out.matches("compile_error").count(), 3, "{out}");
+    assert!(out.contains("include_bytes"), "{out}");
+    // A block of this text, expanded in it: the note says the line.
+    let out = expanded("block A(n) { Dense(n); } model Net { input(3); A(-1); }");
+    assert!(out.contains("note: line 7, `A`: in `A(n = -1)`"), "{out}");
+}
+
+/// A macro cannot warn on stable Rust.
+#[test]
+fn warnings_are_left_to_the_other_tools() {
+    for (path, text) in texts("cnn-dsl/tests/warnings") {
+        let tokens = cnn_dsl::check("cnn!", &flat(&text).text, Path::new(""));
+        let file = cnn_dsl::check("file", &text, Path::new(""));
+        assert_eq!(tokens.models, file.models, "{}", path.display());
+        assert_eq!(tokens.diagnostics.len(), file.diagnostics.len(), "{}", path.display());
+        assert!(!expanded(&text).contains("compile_error"), "{}", path.display());
+    }
+}
+
 #[test]
 fn the_runtime_path_is_used_as_given() {
     let call = "[::renamed::runtime] \"../specs/mnist_cnn.cnn\"".parse().unwrap();
@@ -170,24 +226,6 @@ fn the_runtime_path_is_used_as_given() {
     assert!(
         expand("model A {}".parse().unwrap(), |_| None).to_string().contains("cnn_runtime::cnn!")
     );
-}
-
-/// All errors of the token door in one place: the tokens that are underlined, and what is said.
-#[test]
-fn texts_of_errors() {
-    let mut all = String::new();
-    for (path, text) in texts("cnn-dsl/tests/mistakes") {
-        let (flat, mistakes) = mistakes(&text);
-        let name = path.file_stem().unwrap().to_string_lossy();
-        for mistake in mistakes {
-            let place = match flat.tokens(&mistake.span) {
-                Some(_) => underlined(&flat, &mistake),
-                None => "(the whole macro)".into(),
-            };
-            let _ = writeln!(all, "{name}: `{place}`\n{}\n", mistake.plain());
-        }
-    }
-    insta::assert_snapshot!(all);
 }
 
 /// The same code comes out of both doors.
