@@ -193,7 +193,9 @@ impl Plan {
                 if backward == Backward::Full {
                     self.weights[2] += lines(sizes.transposed);
                 }
-                gradients += lines(sizes.gradients);
+                if backward != Backward::Skipped {
+                    gradients += lines(sizes.gradients);
+                }
                 self.batch += lines(sizes.batch);
             }
             let shape = op.output.clone();
@@ -315,10 +317,10 @@ impl Plan {
                 rows: false,
             });
         }
-        let gradients = self.steps.iter().filter_map(|step| step.op.sizes);
+        let live = || self.steps.iter().filter(|step| step.backward != Backward::Skipped);
+        let gradients = live().filter_map(|step| step.op.sizes);
         let own = gradients.map(|sizes| lines(sizes.gradients)).sum::<u64>();
-        let live = self.steps.iter().filter(|step| step.backward != Backward::Skipped);
-        let scratch = live.map(|step| step.op.scratch[1]).max().unwrap_or(0);
+        let scratch = live().map(|step| step.op.scratch[1]).max().unwrap_or(0);
         self.tape.push(Field {
             name: "gradients".into(),
             about: "The weights' gradients that are summed image by image.".into(),
