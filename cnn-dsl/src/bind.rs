@@ -22,6 +22,14 @@ pub struct Param<'a> {
     need: Need,
 }
 
+impl Param<'_> {
+    /// Whether it takes more than Keras's default.
+    #[must_use]
+    pub const fn is_supported(&self) -> bool {
+        !matches!(self.need, Need::Unsupported { .. })
+    }
+}
+
 #[derive(Debug)]
 enum Need {
     Required,
