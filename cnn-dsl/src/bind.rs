@@ -1,6 +1,8 @@
 //! Arguments against a signature: positions, names, types, ranges. Shared by every layer,
 //! `compile`, `fit` and the optimizers.
 
+mod lists;
+
 use crate::ast::{Call, Expr, ExprKind, Ident, Span};
 use crate::count::MAX_VALUES;
 use crate::diagnostics::{Diagnostic, did_you_mean, join, quote, thousands};
@@ -78,7 +80,7 @@ pub struct Interval {
 impl Interval {
     /// Zero and above.
     pub const NON_NEGATIVE: Self =
-        Self { from: 0.0, to: f64::MAX, half_open: false, name: "a number of at least 0" };
+        Self { from: 0.0, to: f32::MAX as f64, half_open: false, name: "a number of at least 0" };
     /// A share that leaves something.
     pub const RATE: Self = Self { from: 0.0, to: 1.0, half_open: true, name: "a rate in [0,1)" };
     /// A share, all of it included.
@@ -87,7 +89,7 @@ impl Interval {
     /// Above zero.
     pub const POSITIVE: Self = Self {
         from: f64::MIN_POSITIVE,
-        to: f64::MAX,
+        to: f32::MAX as f64,
         half_open: false,
         name: "a number greater than 0",
     };

@@ -55,7 +55,7 @@ fn truncated(rng: &mut Rng, mean: f64, stddev: f64, tensor: &mut [f32]) {
 
 /// A standard normal number (Marsaglia and Bray 1964): a point in the unit circle, moved along its
 /// ray. Only one of its two coordinates is used.
-fn normal(rng: &mut Rng) -> f64 {
+pub(crate) fn normal(rng: &mut Rng) -> f64 {
     loop {
         let (x, y) = (signed(rng), signed(rng));
         let square = x * x + y * y;

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 GROUPS = ["conv2d", "maxpool", "dense", "batchnorm", "activations", "losses", "networks", "counts"]
 GROUPS += ["depthwise", "separable"]
-GROUPS += ["avgpool", "global_pooling"]
+GROUPS += ["avgpool", "global_pooling", "shaping"]
 LAYERS = {"BatchNormalization", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Activation", "ReLU", "Softmax"}
 LAYERS |= {"DepthwiseConv2D", "SeparableConv2D"}
 LAYERS |= {"AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"}

@@ -162,8 +162,8 @@ fn text(case: &Value, id: &str, dropout: Dropout) -> String {
         let inputs: Vec<&str> =
             layer["inputs"].as_array().map_or(vec![above], |all| all.iter().map(string).collect());
         let args = layer["args"].as_object().expect("named arguments");
-        let args = args.iter().filter(|(name, value)| !is_default(name, value));
         let mut args: Vec<String> = args
+            .iter()
             .map(|(name, value)| match (name.as_str(), dropout) {
                 ("rate", Dropout::AsInTraining) if has_dropout(case) => "rate = 0".to_owned(),
                 _ => format!("{name} = {}", argument(value)),
@@ -185,14 +185,12 @@ fn text(case: &Value, id: &str, dropout: Dropout) -> String {
     lines.join("\n")
 }
 
-/// Keras takes `approximate` beside `gelu`; without, it is exact as here.
-fn is_default(name: &str, value: &Value) -> bool {
-    name == "approximate" && *value == Value::Bool(false)
-}
-
 fn argument(value: &Value) -> String {
     match value {
-        Value::Array(_) => format!("({})", sizes(value)),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(argument).collect();
+            format!("({}{})", items.join(", "), if items.len() == 1 { "," } else { "" })
+        }
         Value::String(name) => name.clone(),
         other => other.to_string(),
     }

@@ -1,8 +1,10 @@
-//! Activation functions: `Activation`, `ReLU`, `Softmax`, and the argument `activation` of others.
+//! Activation functions: `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Softmax`, and the argument `activation` of others.
+
+use quote::quote;
 
 use crate::bind::{Args, Interval, Signature, optional, required};
 use crate::ir::{Layer, Shape};
-use crate::passes::{Op, softmax};
+use crate::passes::{Op, elementwise, float, softmax};
 
 use super::{Build, Built, Compute, Definition, Kind};
 
@@ -23,6 +25,8 @@ pub enum Activation {
     Selu,
     /// x times the normal distribution function at x, exact
     Gelu,
+    /// Its approximation through the hyperbolic tangent: `gelu` with `approximate = true`
+    GeluTanh,
     /// x sigmoid(x); `swish` is another name for it
     Silu,
     /// 1 / (1 + exp(-x))
@@ -87,6 +91,9 @@ impl Activation {
     /// Keras's name.
     #[must_use]
     pub fn name(self) -> &'static str {
+        if self == Self::GeluTanh {
+            return "gelu_tanh";
+        }
         NAMES.iter().find(|(_, known)| *known == self).map_or("linear", |(name, _)| name)
     }
 }
@@ -100,6 +107,50 @@ pub struct ReLU {
     pub negative_slope: f64,
     /// Where it starts to rise.
     pub threshold: f64,
+}
+
+/// Arguments of `LeakyReLU`, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeakyReLU {
+    /// Factor for what is negative.
+    pub negative_slope: f64,
+}
+
+/// Arguments of `ELU`, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Elu {
+    /// x, or alpha (exp(x) - 1) where negative.
+    pub alpha: f64,
+}
+
+impl Compute for LeakyReLU {
+    fn class(&self) -> &'static str {
+        LEAKY_RELU.signature.name
+    }
+
+    fn arguments(&self) -> String {
+        self.negative_slope.to_string()
+    }
+
+    fn ops(&self, layer: &Layer, _index: u64) -> Vec<Op> {
+        let slope = float(self.negative_slope);
+        vec![elementwise(layer, &quote!(LeakyRelu { slope: #slope }))]
+    }
+}
+
+impl Compute for Elu {
+    fn class(&self) -> &'static str {
+        ELU.signature.name
+    }
+
+    fn arguments(&self) -> String {
+        self.alpha.to_string()
+    }
+
+    fn ops(&self, layer: &Layer, _index: u64) -> Vec<Op> {
+        let alpha = float(self.alpha);
+        vec![elementwise(layer, &quote!(Elu { alpha: #alpha }))]
+    }
 }
 
 /// Arguments of `Softmax`, resolved.
@@ -129,7 +180,10 @@ impl Compute for Softmax {
 
 /// The entry of `Activation` in [`super::ALL`].
 pub const DEFINITION: Definition = Definition {
-    signature: Signature { name: "Activation", params: &[required("activation")] },
+    signature: Signature {
+        name: "Activation",
+        params: &[required("activation"), optional("approximate")],
+    },
     aliases: &[],
     build: Build::One(build_activation),
 };
@@ -142,6 +196,26 @@ pub const RELU: Definition = Definition {
     },
     aliases: &[],
     build: Build::One(build_relu),
+};
+
+/// The entry of `LeakyReLU` in [`super::ALL`].
+pub const LEAKY_RELU: Definition = Definition {
+    signature: Signature { name: "LeakyReLU", params: &[optional("negative_slope")] },
+    aliases: &[],
+    build: Build::One(|args, input| {
+        let negative_slope = args.number_or("negative_slope", 0.3, Interval::NON_NEGATIVE)?;
+        Some(Built::same_shape(Kind::plain(LeakyReLU { negative_slope }), input?))
+    }),
+};
+
+/// The entry of `ELU` in [`super::ALL`].
+pub const ELU: Definition = Definition {
+    signature: Signature { name: "ELU", params: &[optional("alpha")] },
+    aliases: &[],
+    build: Build::One(|args, input| {
+        let alpha = args.number_or("alpha", 1.0, Interval::ANY)?;
+        Some(Built::same_shape(Kind::plain(Elu { alpha }), input?))
+    }),
 };
 
 /// The entry of `Softmax` in [`super::ALL`].
@@ -162,7 +236,18 @@ pub(crate) fn argument(args: &mut Args<'_>) -> Option<Activation> {
 
 fn build_activation(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     args.value("activation")?;
-    let activation = argument(args)?;
+    let activation = argument(args);
+    let approximate = args.flag_or("approximate", false);
+    let activation = match (activation?, approximate?) {
+        (Activation::Gelu, true) => Activation::GeluTanh,
+        (other, true) => {
+            let at = args.span("approximate");
+            let message = format!("`approximate` is of `gelu`, not of `{}`", other.name());
+            args.error(at, &message, "there is only one way to compute it");
+            return None;
+        }
+        (activation, false) => activation,
+    };
     Some(Built::same_shape(Kind::Activation(activation), input?))
 }
 

@@ -1,13 +1,13 @@
-//! `Dropout`
+//! `Dropout`, `SpatialDropout2D`, `GaussianNoise`
 
 use crate::bind::{Args, Interval, Signature, required, unsupported};
 use quote::quote;
 
-use crate::codegen::number;
+use crate::codegen::{decimal, number};
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, float, image_op};
 
-use super::{Build, Built, Compute, Definition, Kind};
+use super::{Build, Built, Compute, Definition, Kind, image};
 
 /// Arguments of `Dropout`, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,58 @@ impl Compute for Dropout {
     }
 }
 
-/// The layer's entry in [`super::ALL`].
+/// Arguments of `SpatialDropout2D`, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpatialDropout2D {
+    /// The share of channels set to zero in training, in [0, 1).
+    pub rate: f64,
+}
+
+impl Compute for SpatialDropout2D {
+    fn class(&self) -> &'static str {
+        SPATIAL.signature.name
+    }
+
+    fn arguments(&self) -> String {
+        self.rate.to_string()
+    }
+
+    fn ops(&self, layer: &Layer, index: u64) -> Vec<Op> {
+        let (rate, index) = (float(self.rate), number(index));
+        let channels = number(layer.output.last());
+        let descriptor = quote!(Dropout::new(#rate, #index).channels(#channels));
+        let mut op = image_op(layer, "Dropout", descriptor);
+        op.needs.pass = true;
+        vec![op]
+    }
+}
+
+/// Arguments of `GaussianNoise`, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GaussianNoise {
+    /// The standard deviation of what is added in training.
+    pub stddev: f64,
+}
+
+impl Compute for GaussianNoise {
+    fn class(&self) -> &'static str {
+        NOISE.signature.name
+    }
+
+    fn arguments(&self) -> String {
+        self.stddev.to_string()
+    }
+
+    fn ops(&self, layer: &Layer, index: u64) -> Vec<Op> {
+        let (stddev, index) = (decimal(self.stddev), number(index));
+        let descriptor = quote!(GaussianNoise::new(#stddev, #index));
+        let mut op = image_op(layer, "GaussianNoise", descriptor);
+        op.needs.pass = true;
+        vec![op]
+    }
+}
+
+/// The entry of `Dropout` in [`super::ALL`].
 pub const DEFINITION: Definition = Definition {
     signature: Signature {
         name: "Dropout",
@@ -51,3 +102,35 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     let rate = args.number("rate", Interval::RATE)?;
     Some(Built::same_shape(Kind::plain(Dropout { rate }), input?))
 }
+
+/// The entry of `SpatialDropout2D` in [`super::ALL`].
+pub const SPATIAL: Definition = Definition {
+    signature: Signature {
+        name: "SpatialDropout2D",
+        params: &[
+            required("rate"),
+            unsupported("data_format", "channels_last"),
+            unsupported("seed", "None"),
+        ],
+    },
+    aliases: &[],
+    build: Build::One(|args, input| {
+        let rate = args.number("rate", Interval::RATE)?;
+        let input = input?;
+        image(args, input)?;
+        Some(Built::same_shape(Kind::plain(SpatialDropout2D { rate }), input))
+    }),
+};
+
+/// The entry of `GaussianNoise` in [`super::ALL`].
+pub const NOISE: Definition = Definition {
+    signature: Signature {
+        name: "GaussianNoise",
+        params: &[required("stddev"), unsupported("seed", "None")],
+    },
+    aliases: &[],
+    build: Build::One(|args, input| {
+        let stddev = args.number("stddev", Interval::NON_NEGATIVE)?;
+        Some(Built::same_shape(Kind::plain(GaussianNoise { stddev }), input?))
+    }),
+};

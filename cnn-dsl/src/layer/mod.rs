@@ -8,10 +8,14 @@ pub mod dense;
 pub mod depthwise;
 pub mod dropout;
 pub mod flatten;
+pub mod frame;
 pub mod global_pool;
 pub mod merge;
 pub mod pool;
+pub mod rescaling;
+pub mod reshape;
 pub mod separable;
+pub mod up_sampling;
 pub(crate) mod weights;
 pub mod window;
 
@@ -127,11 +131,21 @@ pub const ALL: &[&Definition] = &[
     &global_pool::AVERAGE,
     &global_pool::MAX,
     &flatten::DEFINITION,
+    &reshape::RESHAPE,
+    &reshape::PERMUTE,
+    &frame::PADDING,
+    &frame::CROPPING,
+    &up_sampling::DEFINITION,
+    &rescaling::DEFINITION,
     &dense::DEFINITION,
     &dropout::DEFINITION,
+    &dropout::SPATIAL,
+    &dropout::NOISE,
     &batch_normalization::DEFINITION,
     &activation::DEFINITION,
     &activation::RELU,
+    &activation::LEAKY_RELU,
+    &activation::ELU,
     &activation::SOFTMAX,
     &merge::ADD,
     &merge::SUBTRACT,
@@ -153,21 +167,17 @@ pub const NOT_YET: &[&str] = &[
     "Conv2DTranspose",
     "Conv3D",
     "Cropping1D",
-    "Cropping2D",
     "DepthwiseConv1D",
     "Dot",
-    "ELU",
     "Embedding",
     "GRU",
     "GaussianDropout",
-    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
     "GroupNormalization",
     "Identity",
     "LSTM",
     "LayerNormalization",
-    "LeakyReLU",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "MaxPool1D",
@@ -176,23 +186,17 @@ pub const NOT_YET: &[&str] = &[
     "MultiHeadAttention",
     "Normalization",
     "PReLU",
-    "Permute",
     "RandomFlip",
     "RandomRotation",
     "RandomTranslation",
     "RandomZoom",
     "RepeatVector",
-    "Rescaling",
-    "Reshape",
     "Resizing",
     "SeparableConv1D",
     "SpatialDropout1D",
-    "SpatialDropout2D",
     "UnitNormalization",
     "UpSampling1D",
-    "UpSampling2D",
     "ZeroPadding1D",
-    "ZeroPadding2D",
 ];
 
 /// A layer of the language.

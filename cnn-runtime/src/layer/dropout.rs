@@ -15,6 +15,8 @@ pub struct Dropout {
     pub rate: f32,
     /// What tells the dropout layers of a network apart.
     pub layer: u32,
+    /// After how many elements the same are dropped again; `usize::MAX` for never.
+    pub period: usize,
 }
 
 impl Dropout {
@@ -22,7 +24,14 @@ impl Dropout {
     #[must_use]
     pub const fn new(rate: f32, layer: u32) -> Self {
         assert!(rate >= 0.0 && rate < 1.0, "a dropout rate is at least 0 and less than 1");
-        Self { rate, layer }
+        Self { rate, layer, period: usize::MAX }
+    }
+
+    /// `SpatialDropout2D`: drops whole channels.
+    #[must_use]
+    pub const fn channels(mut self, channels: usize) -> Self {
+        self.period = channels;
+        self
     }
 
     /// In training y = 0 for what is dropped, else x / (1 - rate); in inference y = x. `x` is image
@@ -51,9 +60,11 @@ impl Dropout {
         let threshold = (f64::from(self.rate) * 4_294_967_296.0) as u32;
         let scale = 1.0 / (1.0 - self.rate);
         let stream = rng::stream([u64::from(self.layer), step, sample]);
-        for (index, (y, &x)) in (0u64..).zip(y.iter_mut().zip(x)) {
-            let kept = rng::bits(seed, stream, index) >= threshold;
-            *y = if kept { x * scale } else { 0.0 };
+        for (y, x) in y.chunks_mut(self.period).zip(x.chunks(self.period)) {
+            for (index, (y, &x)) in (0u64..).zip(y.iter_mut().zip(x)) {
+                let kept = rng::bits(seed, stream, index) >= threshold;
+                *y = if kept { x * scale } else { 0.0 };
+            }
         }
     }
 }
@@ -136,6 +147,19 @@ mod tests {
         {
             assert_ne!(base, other);
         }
+    }
+
+    #[test]
+    fn channels_are_dropped_as_a_whole() {
+        let mut y = vec![f32::NAN; 1000];
+        let layer = Dropout::new(0.5, 0).channels(20);
+        layer.forward(PASS, 3, &[1.0; 1000], &mut y);
+        let mask = &y[..20];
+        assert!(y.chunks(20).all(|place| place == mask));
+        assert!(mask.contains(&0.0) && mask.contains(&2.0));
+        let mut dx = vec![f32::NAN; 1000];
+        layer.backward(PASS, 3, &[1.0; 1000], &mut dx);
+        assert_eq!(dx, y);
     }
 
     /// Neighbouring samples and steps agree on about half of their masks.

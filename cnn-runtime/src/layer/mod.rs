@@ -13,10 +13,15 @@ pub mod conv_pool;
 pub mod dense;
 pub mod depthwise;
 pub mod dropout;
+pub mod frame;
 pub mod global_pool;
 pub mod merge;
+pub mod noise;
+pub mod permute;
 pub mod pool;
+pub mod rescaling;
 pub mod softmax;
+pub mod up_sampling;
 
 pub use activation::Activation;
 pub use average_pool::AveragePooling2D;
@@ -26,10 +31,15 @@ pub use conv_pool::ConvPool;
 pub use dense::Dense;
 pub use depthwise::DepthwiseConv2D;
 pub use dropout::Dropout;
+pub use frame::{Cropping2D, ZeroPadding2D};
 pub use global_pool::{GlobalAveragePooling2D, GlobalMaxPooling2D};
 pub use merge::{Concatenate, Merge, Rule};
+pub use noise::GaussianNoise;
+pub use permute::Permute;
 pub use pool::MaxPooling2D;
+pub use rescaling::Rescaling;
 pub use softmax::Softmax;
+pub use up_sampling::UpSampling2D;
 
 /// Where a layer's parts start, in floats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod merge;
 mod numeric;
 mod optimizer;
 mod pool;
+mod up_sampling;
 
 #[cfg(test)]
 pub(crate) mod cases;
@@ -28,3 +29,4 @@ pub use merge::{Merge, concatenate};
 pub use numeric::{numeric_gradient, same_padding, widen};
 pub use optimizer::RmsProp;
 pub use pool::{AveragePooling2D, MaxPooling2D};
+pub use up_sampling::up_sampling;
