@@ -95,6 +95,33 @@ fn check_speaks_to_editors() {
     assert_eq!(cnn(&["check", "--format", "json", "mnist_cnn.cnn"]).stdout, b"");
 }
 
+/// Warnings are told and change no exit code; a mistake in a file that another uses is of that file.
+#[test]
+fn check_tells_warnings_and_used_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let odd = write("odd.cnn", "model Odd { input(7, 7, 1); MaxPooling2D(2); }");
+    let human = cnn(&["check", &odd]);
+    assert_eq!(human.status.code(), Some(0));
+    assert!(stderr(&human).starts_with("warning: "), "{}", stderr(&human));
+    assert!(stdout(&human).contains("odd.cnn: ok"), "{}", stdout(&human));
+    let json = cnn(&["check", "--format", "json", &odd]);
+    let object: serde_json::Value = serde_json::from_str(stdout(&json)).unwrap();
+    assert_eq!((json.status.code(), &object["severity"]), (Some(0), &"warning".into()));
+
+    let parts = write("parts.cnn", "block Part() { Dence(3); }");
+    let net = write("net.cnn", "use \"parts.cnn\"; model Net { input(4); Part; }");
+    let json = cnn(&["check", "--format", "json", &net]);
+    assert_eq!(json.status.code(), Some(1));
+    let object: serde_json::Value = serde_json::from_str(stdout(&json)).unwrap();
+    assert_eq!(object["file"], parts);
+    assert_eq!(object["labels"][1]["file"], net, "where it is used: {object:#}");
+}
+
 #[test]
 fn unreadable_files_are_2_whatever_else_is_wrong() {
     let (folder, path) = folder_with_mistakes();
@@ -326,6 +353,27 @@ fn compare_goes_layer_by_layer() {
     assert!(stdout(&pair).contains("two.cnn: a\n"), "{}", stdout(&pair));
     let other = write("b.cnn", "model A { input(2); Dense(1); } model B { input(2); Dense(1); }");
     assert_eq!(cnn(&["compare", &other, &before]).status.code(), Some(2));
+}
+
+/// Each command has its section in the documents.
+#[test]
+fn commands_are_documented() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/commands.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let help = cnn(&["help"]);
+    let commands = stdout(&help).split("Commands:").nth(1).unwrap();
+    let commands = commands.split("\n\n").next().unwrap();
+    let names = commands.lines().filter_map(|line| line.split_whitespace().next());
+    let names: Vec<&str> = names.filter(|name| *name != "help").collect();
+    assert!(names.len() >= 6, "{names:?}");
+    for name in names {
+        assert!(page.contains(&format!("\n## cnn {name}\n")), "{name}");
+        let help = cnn(&[name, "--help"]);
+        let words = stdout(&help).split(|c: char| !(c.is_alphanumeric() || c == '-'));
+        for flag in words.filter(|word| word.starts_with("--") && *word != "--help") {
+            assert!(page.contains(flag), "`cnn {name} {flag}`");
+        }
+    }
 }
 
 #[test]

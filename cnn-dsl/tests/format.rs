@@ -61,9 +61,6 @@ fn formatted(name: &str, text: &str) -> String {
     let twice = format(&once).unwrap_or_else(|mistakes| panic!("{name}: {mistakes:?}\n{once}"));
     assert_eq!(once, twice, "{name}: not idempotent, from\n{text}");
     assert_eq!(content(text), content(&once), "{name}: another content\n{once}");
-    if let Ok(models) = cnn_dsl::compile(text) {
-        assert_eq!(cnn_dsl::compile(&once), Ok(models), "{name}: another model\n{once}");
-    }
     for line in once.lines() {
         assert!(!line.ends_with([' ', '\t']), "{name}: blanks at the end of `{line}`");
     }
@@ -83,22 +80,31 @@ fn layouts() {
 
 #[test]
 fn every_text_keeps_its_meaning() {
+    let mut good = 0;
     for (name, text) in texts() {
         let once = formatted(&name, &text);
+        // `use` starts at the folder of the file.
+        let folder = Path::new(&name).parent().unwrap();
+        let models = |text: &str| cnn_dsl::check("", text, folder).models;
+        let meant = models(&text);
+        good += usize::from(!meant.is_empty());
+        assert_eq!(models(&once), meant, "{name}: another model\n{once}");
         let windows = format(&text.replace('\n', "\r\n")).unwrap();
         if text.contains('\n') {
             assert_eq!(windows, once.replace('\n', "\r\n"), "{name}");
         }
     }
+    assert!(good > 15, "{good} texts have models");
 }
 
 /// The specs that ship are in the layout already.
 #[test]
 fn specs_are_formatted() {
-    for (name, text) in texts() {
-        if name.contains("/../specs/") {
-            assert_eq!(formatted(&name, &text), text, "{name}");
-        }
+    let specs: Vec<_> =
+        texts().into_iter().filter(|(name, _)| name.contains("/../specs/")).collect();
+    assert!(specs.len() >= 3);
+    for (name, text) in specs {
+        assert_eq!(formatted(&name, &text), text, "{name}");
     }
 }
 
@@ -159,7 +165,7 @@ fn spaces_do_not_matter() {
     let mut chance = Chance(1);
     for (name, text) in texts() {
         let expected = without_blank_lines(&formatted(&name, &text));
-        for _ in 0..3 {
+        for _ in 0..2 {
             let other = respaced(&text, |apart| FILLS[chance.below(6).max(usize::from(apart))]);
             let found = without_blank_lines(&formatted(&name, &other));
             // A comment may be at the end of its line now, or no longer.
@@ -176,7 +182,7 @@ fn comments_can_stand_anywhere() {
         [" ", "", "\n", " /* b */ ", "\n/* c */\n", " // d\n", "\n// e\n\n", "/* f\n  g */"];
     let mut chance = Chance(2);
     for (name, text) in texts() {
-        for rarity in [1, 10, 40] {
+        for rarity in [1, 15] {
             let other = respaced(&text, |apart| {
                 let fill = if chance.below(rarity) == 0 { chance.below(8) } else { 0 };
                 FILLS[if apart && fill == 1 { 0 } else { fill }]
