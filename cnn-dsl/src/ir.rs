@@ -200,6 +200,21 @@ pub enum Initializer {
         /// The shape of the distribution.
         distribution: Distribution,
     },
+    /// A matrix with the last size as columns, all others as rows, whose rows or columns, of
+    /// which it has fewer, are at right angles and of length `gain`.
+    Orthogonal {
+        /// Their length.
+        gain: f64,
+        /// The last size.
+        columns: u64,
+    },
+    /// A matrix with `gain` on its diagonal, and else 0.
+    Identity {
+        /// What stands on the diagonal.
+        gain: f64,
+        /// The last size.
+        columns: u64,
+    },
     /// The numbers that the text gives, in the order of the shape.
     Values(Vec<f32>),
 }

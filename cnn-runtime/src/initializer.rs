@@ -32,6 +32,13 @@ pub(crate) fn fill(initializer: Initializer, rng: &mut Rng, tensor: &mut [f32]) 
                 tensor.fill_with(|| (stddev * normal(rng)) as f32);
             }
         },
+        Initializer::Orthogonal { gain, columns } => orthogonal(rng, gain, columns, tensor),
+        Initializer::Identity { gain, columns } => {
+            tensor.fill(0.0);
+            for (i, row) in tensor.chunks_exact_mut(columns).enumerate().take(columns) {
+                row[i] = gain as f32;
+            }
+        }
         Initializer::Values(values) => tensor.copy_from_slice(values),
     }
 }
@@ -51,6 +58,43 @@ fn truncated(rng: &mut Rng, mean: f64, stddev: f64, tensor: &mut [f32]) {
         let drawn = std::iter::repeat_with(|| normal(rng)).find(|drawn| drawn.abs() <= 2.0);
         (mean + stddev * drawn.unwrap_or(0.0)) as f32
     });
+}
+
+/// Normal numbers made orthogonal, which is the Q of their QR decomposition with a positive diagonal
+/// in R: any direction is as likely as any other. Takes time as rows x columns x the smaller of them.
+fn orthogonal(rng: &mut Rng, gain: f64, columns: usize, tensor: &mut [f32]) {
+    let rows = tensor.len() / columns;
+    let (short, long) = (rows.min(columns), rows.max(columns));
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(short);
+    while basis.len() < short {
+        let mut vector: Vec<f64> = std::iter::repeat_with(|| normal(rng)).take(long).collect();
+        let before = dot(&vector, &vector);
+        // The second time takes away what rounding left (Gram and Schmidt, twice is enough).
+        for other in basis.iter().chain(&basis) {
+            let along = dot(&vector, other);
+            for (to, from) in vector.iter_mut().zip(other) {
+                *to -= along * from;
+            }
+        }
+        let square = dot(&vector, &vector);
+        // Almost in the span of the others: draw another.
+        if square > 1e-12 * before {
+            let length = square.sqrt();
+            for value in &mut vector {
+                *value /= length;
+            }
+            basis.push(vector);
+        }
+    }
+    for (i, value) in tensor.iter_mut().enumerate() {
+        let (row, column) = (i / columns, i % columns);
+        let found = if rows < columns { basis[row][column] } else { basis[column][row] };
+        *value = (gain * found) as f32;
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// A standard normal number (Marsaglia and Bray 1964): a point in the unit circle, moved along its
@@ -146,6 +190,47 @@ mod tests {
             let found = values.iter().filter(|value| value.abs() < limit).count() as f64;
             assert!((found / COUNT as f64 - share).abs() < 0.005, "{limit}: {found}");
         }
+    }
+
+    /// Of every form: the shorter side's vectors are at right angles, and no one entry is special.
+    #[test]
+    fn orthogonal_matrices_are_orthogonal() {
+        for (rows, columns) in [(1, 1), (5, 5), (27, 8), (8, 27), (1, 4), (40, 1)] {
+            let mut tensor = vec![f32::NAN; rows * columns];
+            let initializer = Initializer::Orthogonal { gain: 1.5, columns };
+            fill(initializer, &mut Rng::new(17, 3), &mut tensor);
+            let at = |row: usize, column: usize| f64::from(tensor[row * columns + column]);
+            for i in 0..rows.min(columns) {
+                for j in 0..rows.min(columns) {
+                    let product: f64 = if rows < columns {
+                        (0..columns).map(|k| at(i, k) * at(j, k)).sum()
+                    } else {
+                        (0..rows).map(|k| at(k, i) * at(k, j)).sum()
+                    };
+                    let expected = if i == j { 2.25 } else { 0.0 };
+                    assert!((product - expected).abs() < 1e-6, "{rows}x{columns}: {product}");
+                }
+            }
+        }
+        // Any entry of a random rotation of n dimensions has mean 0 and variance 1 / n.
+        let first = (0..20_000).map(|stream| {
+            let mut tensor = [0.0; 9];
+            let initializer = Initializer::Orthogonal { gain: 1.0, columns: 3 };
+            fill(initializer, &mut Rng::new(1, stream), &mut tensor);
+            f64::from(tensor[0])
+        });
+        let [mean, variance, _] = moments(&first.collect::<Vec<_>>());
+        assert!(mean.abs() < 0.02 && (variance - 1.0 / 3.0).abs() < 0.01, "{mean} {variance}");
+    }
+
+    #[test]
+    fn identity_is_a_diagonal() {
+        let mut tensor = [f32::NAN; 6];
+        let identity = |columns| Initializer::Identity { gain: 2.0, columns };
+        fill(identity(3), &mut Rng::new(1, 1), &mut tensor);
+        assert_eq!(tensor.map(f32::to_bits), [2.0_f32, 0., 0., 0., 2., 0.].map(f32::to_bits));
+        fill(identity(2), &mut Rng::new(1, 1), &mut tensor);
+        assert_eq!(tensor.map(f32::to_bits), [2.0_f32, 0., 0., 2., 0., 0.].map(f32::to_bits));
     }
 
     #[test]

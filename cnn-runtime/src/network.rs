@@ -84,6 +84,21 @@ pub enum Initializer {
         /// The shape of the distribution.
         distribution: Distribution,
     },
+    /// A matrix with the last size as columns, all others as rows, whose rows or columns, of
+    /// which it has fewer, are at right angles and of length `gain` (Saxe et al. 2014).
+    Orthogonal {
+        /// Their length.
+        gain: f64,
+        /// The last size.
+        columns: usize,
+    },
+    /// A matrix with `gain` on its diagonal, and else 0.
+    Identity {
+        /// What stands on the diagonal.
+        gain: f64,
+        /// The last size.
+        columns: usize,
+    },
     /// The numbers themselves, as many as the tensor holds.
     Values(&'static [f32]),
 }

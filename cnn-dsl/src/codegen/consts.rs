@@ -287,6 +287,14 @@ fn initializer(initializer: &Initializer) -> TokenStream {
                 }
             }
         }
+        Initializer::Orthogonal { gain, columns } => {
+            let (gain, columns) = (decimal(*gain), number(*columns));
+            quote!(Initializer::Orthogonal { gain: #gain, columns: #columns })
+        }
+        Initializer::Identity { gain, columns } => {
+            let (gain, columns) = (decimal(*gain), number(*columns));
+            quote!(Initializer::Identity { gain: #gain, columns: #columns })
+        }
         Initializer::Values(values) => {
             let values = values.iter().map(|&value| decimal(value));
             quote!(Initializer::Values(&[#(#values),*]))

@@ -16,6 +16,8 @@ use classes::{initializer, regularizer};
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     recipe: Recipe,
+    /// Where the recipe stands, or the layer.
+    at: Span,
     regularizer: Regularizer,
     written: Option<Written>,
 }
@@ -34,9 +36,11 @@ struct Written {
 impl Rules {
     /// Reads `{prefix}_initializer` and `{prefix}_regularizer`, as far as the signature has them.
     pub(crate) fn read(args: &mut Args<'_>, prefix: &str, default: Recipe) -> Option<Self> {
-        let recipe = initializer(args, &format!("{prefix}_initializer"), default);
+        let name = format!("{prefix}_initializer");
+        let recipe = initializer(args, &name, default);
+        let at = args.span_of_first(&[&name]);
         let regularizer = regularizer(args, &format!("{prefix}_regularizer"));
-        Some(Self { recipe: recipe?, regularizer: regularizer?, written: None })
+        Some(Self { recipe: recipe?, at, regularizer: regularizer?, written: None })
     }
 
     /// Reads [`read`](Self::read)'s arguments, and the numbers of the weight where the argument
@@ -131,12 +135,16 @@ impl Rules {
         name: &'static str,
         shape: Vec<u64>,
     ) -> Option<Weight> {
-        let initializer = match self.written {
-            Some(written) => {
-                check_shape(args, name, &written, &shape)?;
-                Initializer::Values(written.values)
+        let initializer = if let Some(written) = self.written {
+            check_shape(args, name, &written, &shape)?;
+            Initializer::Values(written.values)
+        } else {
+            if let Some(problem) = self.recipe.problem(&shape) {
+                let found = Shape(shape);
+                args.error(self.at, problem, format!("`{name}` is {found}"));
+                return None;
             }
-            None => self.recipe.resolve(&shape),
+            self.recipe.resolve(&shape)
         };
         let regularizer = self.regularizer;
         Some(Weight { name, shape, initializer, regularizer, trainable: true })

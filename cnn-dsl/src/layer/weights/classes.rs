@@ -17,6 +17,10 @@ pub(crate) enum Recipe {
     TruncatedNormal { mean: f64, stddev: f64 },
     /// Of a variance that depends on the shape.
     VarianceScaling { scale: f64, mode: Fan, distribution: Distribution },
+    /// Of vectors at right angles; for at least two sizes.
+    Orthogonal { gain: f64 },
+    /// A diagonal; for exactly two sizes.
+    Identity { gain: f64 },
 }
 
 /// What the variance is divided by.
@@ -36,12 +40,23 @@ impl Recipe {
     /// Keras's default for kernels.
     pub(crate) const GLOROT_UNIFORM: Self = scaled(1.0, Fan::Average, Distribution::Uniform);
 
+    /// What is wrong with it for a weight of this shape.
+    pub(super) fn problem(self, shape: &[u64]) -> Option<&'static str> {
+        match self {
+            Self::Identity { .. } if shape.len() != 2 => Some("only a matrix can be the identity"),
+            Self::Orthogonal { .. } if shape.len() < 2 => Some("a single row has no right angles"),
+            _ => None,
+        }
+    }
+
     pub(super) fn resolve(self, shape: &[u64]) -> Initializer {
         match self {
             Self::Constant(value) => Initializer::Constant(value),
             Self::Uniform { min, max } => Initializer::Uniform { min, max },
             Self::Normal { mean, stddev } => Initializer::Normal { mean, stddev },
             Self::TruncatedNormal { mean, stddev } => Initializer::TruncatedNormal { mean, stddev },
+            Self::Orthogonal { gain } => Initializer::Orthogonal { gain, columns: last(shape) },
+            Self::Identity { gain } => Initializer::Identity { gain, columns: last(shape) },
             Self::VarianceScaling { scale, mode, distribution } => {
                 let [fan_in, fan_out] = fans(shape);
                 let fan = match mode {
@@ -53,6 +68,10 @@ impl Recipe {
             }
         }
     }
+}
+
+fn last(shape: &[u64]) -> u64 {
+    shape.last().copied().unwrap_or(1)
 }
 
 const fn scaled(scale: f64, mode: Fan, distribution: Distribution) -> Recipe {
@@ -164,6 +183,18 @@ static INITIALIZERS: &[Class<Recipe>] = &[
         bare: LECUN_NORMAL,
         read: variance_scaling,
     },
+    Class {
+        signature: Signature { name: "Orthogonal", params: &[optional("gain"), SEED] },
+        names: &["orthogonal", "OrthogonalInitializer", "orthogonal_initializer"],
+        bare: Recipe::Orthogonal { gain: 1.0 },
+        read: |args, _| Some(Recipe::Orthogonal { gain: gain(args)? }),
+    },
+    Class {
+        signature: Signature { name: "Identity", params: &[optional("gain")] },
+        names: &["identity"],
+        bare: Recipe::Identity { gain: 1.0 },
+        read: |args, _| Some(Recipe::Identity { gain: gain(args)? }),
+    },
 ];
 
 const GLOROT_NORMAL: Recipe = scaled(1.0, Fan::Average, Distribution::TruncatedNormal);
@@ -173,8 +204,7 @@ const LECUN_UNIFORM: Recipe = scaled(1.0, Fan::In, Distribution::Uniform);
 const LECUN_NORMAL: Recipe = scaled(1.0, Fan::In, Distribution::TruncatedNormal);
 
 /// Initializers that Keras knows too.
-const INITIALIZERS_NOT_YET: &[&str] =
-    &["Identity", "Orthogonal", "OrthogonalInitializer", "STFT", "identity", "orthogonal"];
+const INITIALIZERS_NOT_YET: &[&str] = &["STFT", "STFTInitializer"];
 
 const REGULARIZERS_NOT_YET: &[&str] = &["OrthogonalRegularizer", "orthogonal_regularizer"];
 
@@ -216,6 +246,10 @@ const SCALE: Interval =
 
 fn factor(args: &mut Args<'_>, name: &str, default: f64) -> Option<f64> {
     args.number_or(name, default, NON_NEGATIVE)
+}
+
+fn gain(args: &mut Args<'_>) -> Option<f64> {
+    args.number_or("gain", 1.0, Interval::ANY)
 }
 
 fn mean_and_stddev(args: &mut Args<'_>) -> Option<[f64; 2]> {

@@ -37,6 +37,8 @@ cnn_runtime::cnn! {
         Conv2D(2, 2, kernel_initializer = he_normal, kernel_regularizer = L1L2(l1 = 1e-5, l2 = 0.000123456));
         Flatten;
         Dense(3, bias_initializer = Constant(0.0078125), kernel_initializer = random_normal);
+        Dense(3, kernel_initializer = identity);
+        Dense(4, kernel_initializer = Orthogonal(gain = -0.5));
         Dense(2, activation = softmax, kernel_initializer = TruncatedNormal(mean = 123456.5));
 
         compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
