@@ -169,6 +169,45 @@ fn every_layer_has_a_page() {
     assert_eq!(pages, expected, "pages of layers that are no more");
 }
 
+/// What names stand for is listed in full: the compiler, asked for a name that there is not, tells
+/// those that there are.
+#[test]
+fn every_name_is_documented() {
+    const UNKNOWN: &str = "zzzzzz";
+    let page = fs::read_to_string(root().join("docs/language.md")).unwrap();
+    let probes = [
+        ("Activation(zzzzzz);", 15),
+        ("Dense(3, kernel_initializer = zzzzzz);", 12),
+        ("Dense(3, kernel_regularizer = zzzzzz);", 3),
+        ("Dense(3, softmax); compile(loss = zzzzzz);", 2),
+        ("Dense(3, softmax); compile(zzzzzz, loss = categorical_crossentropy);", 1),
+        ("Dense(3, softmax); compile(loss = categorical_crossentropy, metrics = [zzzzzz]);", 1),
+        ("branches zzzzzz { { ReLU; } { Dense(4); } }", 6),
+    ];
+    for (probe, least) in probes {
+        let mistakes = cnn_dsl::compile(&format!("model M {{ input(4); {probe} }}")).unwrap_err();
+        // Behind "must be" in the message, or in the help.
+        let rule = mistakes[0].message.split("must be").nth(1).unwrap_or_default().to_owned();
+        let texts: Vec<&String> = [&rule].into_iter().chain(&mistakes[0].help).collect();
+        let quoted = texts.iter().flat_map(|text| text.split('`').skip(1).step_by(2));
+        let names: BTreeSet<&str> = quoted.filter(|name| *name != UNKNOWN).collect();
+        assert!(names.len() >= least, "{probe}: {names:?}");
+        for name in names {
+            let listed = [format!("`{name}`"), format!("`{name}(")];
+            assert!(listed.iter().any(|form| page.contains(form)), "{probe}: `{name}`");
+        }
+    }
+}
+
+#[test]
+fn files_of_the_documents_are_right() {
+    let path = root().join("docs/blocks.cnn");
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(format(&text).as_ref(), Ok(&text));
+    let checked = cnn_dsl::check("blocks.cnn", &text, &root().join("docs"));
+    assert!(!checked.failed(), "{}", checked.render(false));
+}
+
 /// Links between documents lead somewhere, headings included.
 #[test]
 fn links_lead_somewhere() {
