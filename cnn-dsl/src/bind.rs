@@ -433,29 +433,48 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// `1` or `(1, 0)`, vertical and horizontal, or nothing. Zeros are fine.
+    #[allow(clippy::option_option, reason = "a mistake, no value, a value")]
+    pub fn offsets_or_none(&mut self, name: &str) -> Option<Option<[u64; 2]>> {
+        match self.given(name) {
+            Some(value) => self.pair_from(0, "non-negative", value, name).map(Some),
+            None => Some(None),
+        }
+    }
+
     fn pair_of(&mut self, value: &Expr, name: &str) -> Option<[u64; 2]> {
-        const RULE: &str = "a positive integer or a pair of them";
+        self.pair_from(1, "positive", value, name)
+    }
+
+    /// One or two integers of at least `least`, which are called `kind`.
+    fn pair_from(&mut self, least: u64, kind: &str, value: &Expr, name: &str) -> Option<[u64; 2]> {
+        let rule = format!("a {kind} integer or a pair of them");
         match &value.kind {
             ExprKind::Tuple(items) | ExprKind::List(items) => match items.as_slice() {
                 [height, width] => {
-                    let height = self.integer(height, name, "a pair of positive integers");
-                    let width = self.integer(width, name, "a pair of positive integers");
+                    let rule = format!("a pair of {kind} integers");
+                    let height = self.integer_from(least, height, name, &rule);
+                    let width = self.integer_from(least, width, name, &rule);
                     Some([height?, width?])
                 }
-                _ => self.wrong(value, name, RULE),
+                _ => self.wrong(value, name, &rule),
             },
-            _ => self.integer(value, name, RULE).map(|size| [size, size]),
+            _ => self.integer_from(least, value, name, &rule).map(|size| [size, size]),
         }
     }
 
     /// One value as a positive integer; also for arguments outside a signature.
     pub fn integer(&mut self, value: &Expr, name: &str, rule: &str) -> Option<u64> {
+        self.integer_from(1, value, name, rule)
+    }
+
+    fn integer_from(&mut self, least: u64, value: &Expr, name: &str, rule: &str) -> Option<u64> {
         let ExprKind::Number(text) = &value.kind else { return self.wrong(value, name, rule) };
         if !is_whole(text) || text.starts_with('-') {
             return self.wrong(value, name, rule);
         }
         match text.replace('_', "").parse::<u64>() {
-            Ok(0) => self.wrong(value, name, rule),
+            Ok(size) if size < least => self.wrong(value, name, rule),
             Ok(size) if size <= MAX_VALUES => Some(size),
             Ok(_) | Err(_) => {
                 let most = thousands(MAX_VALUES.into());

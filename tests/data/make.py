@@ -16,10 +16,10 @@ from safetensors.numpy import load_file, save_file
 HERE = Path(__file__).parent
 
 GROUPS = ["conv2d", "maxpool", "dense", "batchnorm", "activations", "losses", "networks", "counts"]
-GROUPS += ["depthwise", "separable"]
+GROUPS += ["depthwise", "separable", "conv2d_transpose"]
 GROUPS += ["avgpool", "global_pooling", "shaping"]
 LAYERS = {"BatchNormalization", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Activation", "ReLU", "Softmax"}
-LAYERS |= {"DepthwiseConv2D", "SeparableConv2D"}
+LAYERS |= {"DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"}
 LAYERS |= {"AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"}
 LOSSES = {"CategoricalCrossentropy", "SparseCategoricalCrossentropy"}
 

@@ -100,6 +100,7 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     let bias_len = if use_bias { filters } else { 0 };
     values(args, &at, &[&[kh, kw, channels, filters], &[bias_len]], "parameters")?;
     values(args, &at, &[&[height, width, filters]], "output values")?;
+    window.check_gradient(args, image, filters)?;
     let macs = macs(args, &at, &[height, width, kh, kw, channels, filters])?;
 
     let help = "for several channels write lists of height x width x in x out, or give each \

@@ -154,6 +154,7 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     values(args, &at, &[&[kh, kw, channels, depth_multiplier], &biases], "parameters")?;
     let filters = values(args, &at, &[&outputs], "output channels")?;
     values(args, &at, &[&[height, width, filters]], "output values")?;
+    window.check_gradient(args, image, filters)?;
     let macs = macs(args, &at, &[height, width, kh, kw, filters])?;
 
     let help = "write a list with a kernel of height x width for each channel";

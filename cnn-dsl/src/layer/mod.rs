@@ -4,6 +4,7 @@ pub mod activation;
 pub mod batch_normalization;
 pub mod concatenate;
 pub mod conv;
+pub mod conv_transpose;
 pub mod dense;
 pub mod depthwise;
 pub mod dropout;
@@ -126,6 +127,7 @@ pub const ALL: &[&Definition] = &[
     &conv::DEFINITION,
     &depthwise::DEFINITION,
     &separable::DEFINITION,
+    &conv_transpose::DEFINITION,
     &pool::DEFINITION,
     &pool::AVERAGE,
     &global_pool::AVERAGE,
@@ -164,7 +166,6 @@ pub const NOT_YET: &[&str] = &[
     "CenterCrop",
     "Conv1D",
     "Conv1DTranspose",
-    "Conv2DTranspose",
     "Conv3D",
     "Cropping1D",
     "DepthwiseConv1D",

@@ -135,6 +135,7 @@ fn build(args: &mut Args<'_>, input: Option<&Shape>) -> Option<Built> {
     values(args, &at, &parameters, "parameters")?;
     values(args, &at, &[&[height, width, between]], "depthwise values")?;
     values(args, &at, &[&[height, width, filters]], "output values")?;
+    window.check_gradient(args, image, between)?;
     let products: [&[u64]; 2] =
         [&[height, width, kh, kw, between], &[height, width, between, filters]];
     let macs = sum_of_macs(args, &at, &products)?;

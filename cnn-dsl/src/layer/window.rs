@@ -136,6 +136,20 @@ impl Window {
         ));
     }
 
+    /// Keeps what the way back works on within limits: gradients of `filters` channels, as far
+    /// apart as the windows in the input.
+    pub fn check_gradient(
+        &self,
+        args: &mut Args<'_>,
+        [height, width, _]: [u64; 3],
+        filters: u64,
+    ) -> Option<()> {
+        let at = args.at();
+        let along = |axis: usize, n: u64| n + (self.size[axis] - 1) * self.dilation[axis];
+        let sizes = [along(0, height), along(1, width), filters];
+        values(args, &at, &[&sizes], "values of the spread out gradient").map(|_| ())
+    }
+
     fn report_too_large(&self, args: &mut Args<'_>, at: &Span, [height, width, _]: [u64; 3]) {
         let [kh, kw] = self.size;
         let what = self.what;

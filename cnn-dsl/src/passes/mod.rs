@@ -13,7 +13,7 @@ use crate::layer::Kind;
 pub use ops::lower;
 #[allow(unused_imports, reason = "for kinds of layer to come")]
 pub(crate) use ops::{
-    array, convolution, elementwise, float, image_op, separate, settings, softmax,
+    array, convolution, elementwise, float, image_op, panels, separate, settings, softmax,
 };
 pub use plan::{Backward, Buffer, Field, Plan, Pull, Step, plan, plan_with};
 

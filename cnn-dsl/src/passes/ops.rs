@@ -191,7 +191,7 @@ fn weights(layer: &Layer) -> u64 {
 }
 
 /// Floats of a matrix in panels of sixteen columns.
-fn panels(inner: u64, columns: u64) -> u64 {
+pub(crate) fn panels(inner: u64, columns: u64) -> u64 {
     columns.div_ceil(PANEL) * inner * PANEL
 }
 

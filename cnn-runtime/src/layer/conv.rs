@@ -181,7 +181,7 @@ impl Conv2D {
 
     /// The convolution that makes the input's gradient out of the output's, spread out by the
     /// strides and padded: kernel turned by half a turn, inputs and outputs swapped.
-    const fn mirrored(&self) -> Self {
+    pub(super) const fn mirrored(&self) -> Self {
         let [down, across] = self.extent();
         let [rows, columns, channels] = self.input;
         Self {
@@ -233,26 +233,24 @@ impl Conv2D {
 
     /// Copies an image into a frame of zeros.
     pub(super) fn pad(&self, x: &[f32], padded: &mut [f32]) {
-        let [rows, columns, channels] = self.input;
-        let [top, _, left, _] = self.padding;
-        let width = self.padded()[1] * channels;
         padded.fill(0.0);
-        for row in 0..rows {
-            let start = (row + top) * width + left * channels;
-            padded[start..][..columns * channels]
-                .copy_from_slice(&x[row * columns * channels..][..columns * channels]);
+        let len = self.input[1] * self.input[2];
+        for (row, x) in x.chunks_exact(len).enumerate() {
+            padded[self.row_at(row)..][..len].copy_from_slice(x);
         }
+    }
+
+    /// Where a row of the image starts in its frame.
+    pub(super) const fn row_at(&self, row: usize) -> usize {
+        let [top, _, left, _] = self.padding;
+        ((row + top) * self.padded()[1] + left) * self.input[2]
     }
 
     /// Takes an image out of its frame.
     pub(super) fn crop(&self, padded: &[f32], x: &mut [f32]) {
-        let [rows, columns, channels] = self.input;
-        let [top, _, left, _] = self.padding;
-        let width = self.padded()[1] * channels;
-        for row in 0..rows {
-            let start = (row + top) * width + left * channels;
-            x[row * columns * channels..][..columns * channels]
-                .copy_from_slice(&padded[start..][..columns * channels]);
+        let len = self.input[1] * self.input[2];
+        for (row, x) in x.chunks_exact_mut(len).enumerate() {
+            x.copy_from_slice(&padded[self.row_at(row)..][..len]);
         }
     }
 
@@ -311,7 +309,7 @@ impl Conv2D {
     }
 
     /// The output's gradient behind the relu, its pixels a stride apart in a field of zeros.
-    fn spread(&self, y: &[f32], dy: &[f32], spread: &mut [f32]) {
+    pub(super) fn spread(&self, y: &[f32], dy: &[f32], spread: &mut [f32]) {
         let [rows, columns, channels] = self.output();
         spread.fill(0.0);
         for pixel in 0..rows * columns {
@@ -362,10 +360,10 @@ impl Conv2D {
 
 vectorized! {
     /// `packed` holds panels and, if there is one, the bias; `image` is padded already.
-    fn convolve(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut [f32]) = convolve_body;
+    pub(super) fn convolve(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut [f32]) = convolve_body;
 
     /// Adds `sum over pixels of image[pixel + tap] * spread[pixel]` to `kernel`.
-    fn kernel_gradient(conv: &Conv2D, image: &[f32], spread: &[f32], kernel: &mut [f32])
+    pub(super) fn kernel_gradient(conv: &Conv2D, image: &[f32], spread: &[f32], kernel: &mut [f32])
         = kernel_gradient_body;
 }
 

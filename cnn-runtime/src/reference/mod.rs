@@ -7,6 +7,7 @@
 mod activation;
 mod batch_normalization;
 mod conv;
+mod conv_transpose;
 mod dense;
 mod loss;
 mod merge;
@@ -23,6 +24,7 @@ mod tests;
 pub use activation::{activation, activation_slope, erf, softmax, softmax_backward};
 pub use batch_normalization::BatchNormalization;
 pub use conv::Conv2D;
+pub use conv_transpose::Conv2DTranspose;
 pub use dense::Dense;
 pub use loss::softmax_crossentropy;
 pub use merge::{Merge, concatenate};

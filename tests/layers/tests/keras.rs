@@ -47,6 +47,7 @@ fn no_case_is_left_out() {
         ("conv2d", 42),
         ("depthwise", 11),
         ("separable", 6),
+        ("conv2d_transpose", 17),
         ("maxpool", 15),
         ("avgpool", 15),
         ("global_pooling", 6),

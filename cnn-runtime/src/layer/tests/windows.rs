@@ -1,9 +1,10 @@
-//! The other layers whose kernels slide over an image: `Conv2D` in groups, `DepthwiseConv2D`.
+//! The other layers whose kernels slide over an image: `Conv2D` in groups, `DepthwiseConv2D`,
+//! `Conv2DTranspose`.
 
 use std::fmt::Debug;
 
 use super::{AT, CHANNELS, Made, Numbers, WIDTHS, part, unguarded};
-use crate::layer::{Conv2D, DepthwiseConv2D};
+use crate::layer::{Conv2D, Conv2DTranspose, DepthwiseConv2D};
 use crate::reference::{self, same_padding, widen};
 
 /// Images in a shard.
@@ -76,7 +77,7 @@ macro_rules! fast {
         }
     )*};
 }
-fast!(Conv2D, DepthwiseConv2D);
+fast!(Conv2D, Conv2DTranspose, DepthwiseConv2D);
 
 macro_rules! slow {
     ($($layer:ident: $bias:expr;)*) => {$(
@@ -111,6 +112,7 @@ macro_rules! slow {
 }
 slow! {
     Conv2D: |layer| layer.filters;
+    Conv2DTranspose: |layer| layer.filters;
 }
 
 /// A layer, and what it is by definition.
@@ -212,9 +214,39 @@ fn grouped() -> Vec<Entry> {
     windows(|i| CHANNELS[i]).into_iter().map(entry).collect()
 }
 
+/// Windows from the smaller image to the larger one, of which some rows and columns are cut off.
+fn transposed() -> Vec<Entry> {
+    let entry = |(i, window): (usize, reference::Conv2D)| {
+        let (bias, relu) = (i % 3 > 0, i % 2 > 0);
+        let (input, filters) = (window.output(), CHANNELS[(3 * i + 1) % CHANNELS.len()]);
+        let [height, width, channels] = window.input;
+        let input = [input[0], input[1], channels];
+        let [top, _, left, _] = window.padding;
+        let slow = reference::Conv2DTranspose {
+            input,
+            size: [height, width],
+            filters,
+            kernel_size: window.kernel_size,
+            strides: window.strides,
+            dilation: window.dilation,
+            crop: [top, left],
+        };
+        let fast = Conv2DTranspose::new(input, [height, width, filters], slow.kernel_size)
+            .strides(slow.strides)
+            .dilation(slow.dilation)
+            .padding(window.padding)
+            .at(AT);
+        let fast = if bias { fast } else { fast.no_bias() };
+        let fast = if relu { fast.relu() } else { fast };
+        Entry { fast: Box::new(fast), slow: Box::new(slow), bias, relu }
+    };
+    windows(|i| CHANNELS[i]).into_iter().map(entry).collect()
+}
+
 pub(super) fn table() -> Vec<Entry> {
     let grouped = grouped().into_iter().step_by(7);
-    depthwise().into_iter().step_by(3).chain(grouped).collect()
+    let depthwise = depthwise().into_iter().step_by(3);
+    grouped.chain(depthwise).chain(transposed().into_iter().step_by(5)).collect()
 }
 
 /// Inputs, the output's gradients, weights.
@@ -310,4 +342,9 @@ fn depthwise_convolutions_are_exact() {
 #[test]
 fn convolutions_in_groups_are_exact() {
     assert_exact(&grouped(), WINDOWS.len() * CHANNELS.len());
+}
+
+#[test]
+fn transposed_convolutions_are_exact() {
+    assert_exact(&transposed(), WINDOWS.len() * CHANNELS.len());
 }
