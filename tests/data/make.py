@@ -18,9 +18,11 @@ HERE = Path(__file__).parent
 GROUPS = ["conv2d", "maxpool", "dense", "batchnorm", "activations", "losses", "networks", "counts"]
 GROUPS += ["depthwise", "separable", "conv2d_transpose"]
 GROUPS += ["avgpool", "global_pooling", "shaping"]
+GROUPS += ["merge"]
 LAYERS = {"BatchNormalization", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Activation", "ReLU", "Softmax"}
 LAYERS |= {"DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"}
 LAYERS |= {"AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"}
+LAYERS |= {"Add", "Concatenate"}
 LOSSES = {"CategoricalCrossentropy", "SparseCategoricalCrossentropy"}
 
 FULL = 4096  # result tensors up to this size are kept whole
@@ -38,7 +40,7 @@ def wanted(case):
         weighted = "sample_weight" in case["tensors"]
         return case["loss"]["class"] in LOSSES and plain and not weighted
     if group in ("networks", "counts"):
-        return all(layer["class"] in LAYERS and "inputs" not in layer for layer in case["layers"])
+        return all(layer["class"] in LAYERS for layer in case["layers"])
     return True
 
 

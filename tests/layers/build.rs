@@ -32,10 +32,13 @@ fn main() {
             "losses" => {}
             // VGG16 is larger than a test should be: shapes and counts come from the compiler.
             "counts" => write(&texts, id, &text(case, id, Dropout::AsInTraining)),
-            _ => {
+            group => {
                 let text = text(case, id, Dropout::AsInTraining);
                 write(&texts, id, &text);
                 output.add(id, &text);
+                if group == "batchnorm" && string(&case["mode"]) == "infer" {
+                    output.add_fixed(id, &text);
+                }
             }
         }
         if has_labels(case) && has_dropout(case) {
@@ -81,6 +84,8 @@ struct Output {
     models: Vec<String>,
     compiled: Vec<String>,
     refused: Vec<(String, String)>,
+    /// Again, of layers that are not trainable.
+    fixed: Vec<String>,
 }
 
 impl Output {
@@ -91,6 +96,15 @@ impl Output {
         } else {
             self.compiled.push(id.to_owned());
         }
+    }
+
+    /// Compiles a case of one layer once more, its layer not trainable.
+    fn add_fixed(&mut self, id: &str, text: &str) {
+        let name = format!("{}Fixed", type_name(id));
+        let text = text.replace(&type_name(id), &name);
+        let text = text.replace("BatchNormalization(", "BatchNormalization(trainable = false, ");
+        self.emit(id, &text);
+        self.fixed.push(id.to_owned());
     }
 
     fn emit(&mut self, id: &str, text: &str) {
@@ -116,7 +130,16 @@ impl Output {
         let types = self.compiled.iter().map(|id| format_ident!("{}", type_name(id)));
         let ids = &self.compiled;
         let refused = self.refused.iter().map(|(id, message)| quote!((#id, #message)));
+        let fixed = self.fixed.iter().map(|id| {
+            let name = format_ident!("{}_fixed", id.replace('-', "_"));
+            let model = format_ident!("{}Fixed", type_name(id));
+            quote!(#name: #model = #id;)
+        });
         let tables = quote! {
+            macro_rules! for_each_fixed {
+                ($then:ident) => { $then! { #(#fixed)* } };
+            }
+
             macro_rules! for_each_case {
                 ($then:ident) => { $then! { #(#names: #types = #ids;)* } };
             }

@@ -1,5 +1,7 @@
 //! The arena and the tape, cut into named arrays.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
@@ -30,11 +32,12 @@ impl Code<'_> {
             });
             cuts.push(quote!(scratch: arena.array()));
         }
-        let starts = self.gathered().filter_map(|step| {
-            let buffer = (step.op.scope == Scope::Shard).then(|| step.input())?;
+        let products = self.gathered().filter(|step| step.op.scope == Scope::Shard);
+        let inputs: BTreeSet<usize> = products.map(Step::input).collect();
+        let starts = inputs.into_iter().map(|buffer| {
             let name = start(&self.plan.buffers[buffer].name);
             let at = number(self.plan.buffer_at(buffer));
-            Some(quote!(const #name: usize = #at;))
+            quote!(const #name: usize = #at;)
         });
         let starts = commented(
             &starts.collect(),
