@@ -127,9 +127,16 @@ fn summaries() {
 
 #[test]
 fn good_texts() {
-    for name in
-        ["convolutions", "everything", "optimizer", "nothing", "pooling", "shaping", "weights"]
-    {
+    for name in [
+        "convolutions",
+        "everything",
+        "layer_normalization",
+        "optimizer",
+        "nothing",
+        "pooling",
+        "shaping",
+        "weights",
+    ] {
         let models = good(&format!("{name}.cnn"));
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_debug_snapshot!(format!("good_{name}"), models);

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 GROUPS = ["conv2d", "maxpool", "dense", "batchnorm", "activations", "losses", "networks", "counts"]
 GROUPS += ["depthwise", "separable", "conv2d_transpose"]
-GROUPS += ["avgpool", "global_pooling", "shaping"]
+GROUPS += ["avgpool", "global_pooling", "shaping", "layernorm"]
 GROUPS += ["merge"]
 LAYERS = {"BatchNormalization", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Activation", "ReLU", "Softmax"}
 LAYERS |= {"DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"}

@@ -11,6 +11,7 @@ pub mod dropout;
 pub mod flatten;
 pub mod frame;
 pub mod global_pool;
+pub mod layer_normalization;
 pub mod merge;
 pub mod pool;
 pub mod rescaling;
@@ -144,6 +145,7 @@ pub const ALL: &[&Definition] = &[
     &dropout::SPATIAL,
     &dropout::NOISE,
     &batch_normalization::DEFINITION,
+    &layer_normalization::DEFINITION,
     &activation::DEFINITION,
     &activation::RELU,
     &activation::LEAKY_RELU,
@@ -178,7 +180,6 @@ pub const NOT_YET: &[&str] = &[
     "GroupNormalization",
     "Identity",
     "LSTM",
-    "LayerNormalization",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "MaxPool1D",

@@ -45,6 +45,7 @@ fn no_case_is_left_out() {
         ("avgpool", 15),
         ("global_pooling", 6),
         ("shaping", 22),
+        ("layernorm", 7),
         ("dense", 9),
         ("batchnorm", 13),
         ("activations", 26),
