@@ -32,15 +32,12 @@ fn texts() -> Vec<(String, String)> {
 }
 
 /// The tokens, but for a comma at the end of a list, and the comments without their blanks.
-fn content(text: &str) -> (Vec<String>, Vec<String>) {
-    let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (mut tokens, mut comments): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+fn content(text: &str) -> (Vec<String>, String) {
+    let squeeze = |text: &str| text.split_whitespace().collect::<String>();
+    let (mut tokens, mut comments): (Vec<String>, String) = (Vec::new(), String::new());
     let mut end = 0;
-    let mut gap = |gap: &str| {
-        // A comment that moved past a `;` or `,` is still there.
-        let words = squeeze(gap);
-        comments.extend((!words.is_empty()).then_some(words));
-    };
+    // A comment that moved past a `;` or `,` is still there.
+    let mut gap = |gap: &str| comments.push_str(&squeeze(gap));
     for token in scan::tokens(text, 0) {
         gap(&text[end..token.span.start]);
         end = token.span.end;
@@ -51,8 +48,7 @@ fn content(text: &str) -> (Vec<String>, Vec<String>) {
         tokens.push(token);
     }
     gap(&text[end..]);
-    let comments = comments.join(" ");
-    (tokens, comments.split(' ').map(str::to_owned).collect())
+    (tokens, comments)
 }
 
 /// The formatted text, once all that must hold of it does.
