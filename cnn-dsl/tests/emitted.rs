@@ -97,3 +97,18 @@ fn code_of_fixed_layers() {
     let code = codegen::pretty(codegen::emit(&models, &Options::default()));
     insta::assert_snapshot!(code);
 }
+
+/// Several layers that read one array, several times.
+#[test]
+fn constants_of_arrays_are_declared_once() {
+    let text = "model Net {
+        input(8);
+        a: Dense(4); b: Dense(4)(a); c: Dense(4)(a);
+        d: Add(b, c); e: Add(d, d);
+        Concatenate(e, e, a);
+        Dense(2, activation = softmax);
+        compile(loss = categorical_crossentropy);
+    }";
+    let code = codegen::emit(&cnn_dsl::compile(text).unwrap(), &Options::default()).to_string();
+    assert_eq!(code.matches("const A : usize").count(), 1, "{code}");
+}

@@ -81,7 +81,6 @@ fn mistakes_in_used_files() {
 #[test]
 fn damaged_texts_never_panic() {
     const REPLACEMENTS: [&str; 9] = ["", "\"", "(", "}", "é", "-", "/*", "0", "\u{0}"];
-    let text = &texts("good")[0].1;
     let check = |text: &str| {
         if let Err(mistakes) = cnn_dsl::compile(text) {
             assert!(!mistakes.is_empty());
@@ -93,9 +92,16 @@ fn damaged_texts_never_panic() {
         }
         let _ = cnn_dsl::scan::model_names(text);
     };
-    for (i, (at, c)) in text.char_indices().enumerate() {
-        let (before, after) = (&text[..at], &text[at + c.len_utf8()..]);
-        check(before);
-        check(&[before, REPLACEMENTS[i % REPLACEMENTS.len()], after].concat());
+    for name in ["everything", "structure"] {
+        let texts = texts("good");
+        let (_, text) = texts.iter().find(|(other, _)| other == name).unwrap();
+        for (i, (at, c)) in text.char_indices().enumerate() {
+            let (before, after) = (&text[..at], &text[at + c.len_utf8()..]);
+            // Most cuts leave a bracket open, which is found before anything else.
+            if i % 4 == 0 {
+                check(before);
+            }
+            check(&[before, REPLACEMENTS[i % REPLACEMENTS.len()], after].concat());
+        }
     }
 }

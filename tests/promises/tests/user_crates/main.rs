@@ -49,6 +49,9 @@ fn an_edited_model_is_compiled_again() {
     assert_eq!(rebuild.succeed(&["run"]), "70 70\n");
     rebuild.replace(MODEL, "Dense(10)", "Dense(12)");
     assert_eq!(rebuild.succeed(&["run"]), "84 84\n");
+    // A file that it uses.
+    rebuild.replace("my models/parts/sizes.cnn", "6", "7");
+    assert_eq!(rebuild.succeed(&["run"]), "96 96\n");
 
     // A mistake comes out of the build script with its place in the file.
     let path = rebuild.path(MODEL);
