@@ -76,8 +76,8 @@ fn mistakes_in_used_files() {
     }
 }
 
-/// Whatever is typed, there is an answer and a rendering of it: a good text cut at every place,
-/// and with every character left out or replaced.
+/// Whatever is typed, there is an answer and a rendering of it: good texts cut at many places, and
+/// with characters left out or replaced.
 #[test]
 fn damaged_texts_never_panic() {
     const REPLACEMENTS: [&str; 9] = ["", "\"", "(", "}", "é", "-", "/*", "0", "\u{0}"];
@@ -95,7 +95,7 @@ fn damaged_texts_never_panic() {
     for name in ["everything", "structure"] {
         let texts = texts("good");
         let (_, text) = texts.iter().find(|(other, _)| other == name).unwrap();
-        for (i, (at, c)) in text.char_indices().enumerate() {
+        for (i, (at, c)) in text.char_indices().enumerate().step_by(3) {
             let (before, after) = (&text[..at], &text[at + c.len_utf8()..]);
             // Most cuts leave a bracket open, which is found before anything else.
             if i % 4 == 0 {
