@@ -116,18 +116,15 @@ fn assert_near<'a>(found: impl IntoIterator<Item = &'a f32>, expected: &[f32]) {
 fn moving_statistics() {
     let rows = [2., 15., 2., 1., 2., 17., 2., 1., -4., -2., -2., -1.];
     let (output, model) = after_one_batch::<Forgetful>(&rows, 3);
-    assert_near(
-        &model.tensor("layer/moving_mean").unwrap(),
-        &[0.0, 10.0, 0.666_666_7, 0.333_333_3],
-    );
+    assert_near(model.tensor("layer/moving_mean").unwrap(), &[0.0, 10.0, 0.666_666_7, 0.333_333_3]);
     let variance = model.tensor("layer/moving_variance").unwrap();
     assert_near(&variance, &[8.0, 72.666_67, 3.555_556, 0.888_888_9]);
     assert_near(output.column(0), &[0.707_062_6, 0.707_062_6, -1.414_125_2]);
 
     let images: Vec<f32> = (0..16).flat_map(|i| [(i / 4 + 1) as f32; 18]).collect();
     let (_, model) = after_one_batch::<Fresh>(&images, 16);
-    assert_near(&model.tensor("layer/moving_mean").unwrap(), &[0.025; 2]);
-    assert_near(&model.tensor("layer/moving_variance").unwrap(), &[1.0025; 2]);
+    assert_near(model.tensor("layer/moving_mean").unwrap(), &[0.025; 2]);
+    assert_near(model.tensor("layer/moving_variance").unwrap(), &[1.0025; 2]);
     let (_, model) = after_one_batch::<FreshNineTenths>(&images, 16);
-    assert_near(&model.tensor("layer/moving_variance").unwrap(), &[1.025; 2]);
+    assert_near(model.tensor("layer/moving_variance").unwrap(), &[1.025; 2]);
 }

@@ -13,9 +13,12 @@ impl Code<'_> {
     pub(super) fn public(&self) -> TokenStream {
         let (name, runtime) = (self.name(), self.runtime);
         let docs = docs(self.model);
+        // The author wrote for readers of the model, who need no backticks around names.
+        let prose = (!self.model.docs.is_empty()).then(|| quote!(#[allow(clippy::doc_markdown)]));
         let constants = self.counts();
         quote! {
             #docs
+            #prose
             pub struct #name;
 
             impl #name {

@@ -42,6 +42,9 @@ pub fn emit(models: &[Model], options: &Options) -> TokenStream {
     models.iter().map(|model| emit_one(model, options)).collect()
 }
 
+/// So many operations keep every function within clippy's hundred lines.
+const MANY_STEPS: usize = 12;
+
 fn emit_one(model: &Model, options: &Options) -> TokenStream {
     let plan = plan_with(model, options.input_gradient);
     let mut code = Code { model, plan: &plan, runtime: &options.runtime, chains: Vec::new() };
@@ -52,9 +55,12 @@ fn emit_one(model: &Model, options: &Options) -> TokenStream {
             .into_iter()
             .collect();
     let uses = uses(&options.runtime, &body, &code.kinds());
+    // A line or more for each layer, and there may be hundreds.
+    let long = (plan.steps.len() > MANY_STEPS).then(|| quote!(#[allow(clippy::too_many_lines)]));
     quote! {
         #public
 
+        #long
         const _: () = {
             #uses
             #body

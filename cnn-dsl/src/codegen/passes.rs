@@ -66,7 +66,7 @@ impl Code<'_> {
     /// The chains' functions; chains that differ in nothing but places and names are one.
     pub(super) fn functions(&self) -> TokenStream {
         let chains = self.chains.iter().filter(|chain| chain.is_first());
-        chains.map(|chain| self.function(chain)).collect()
+        chains.map(Self::function).collect()
     }
 
     pub(super) fn forward_chain(&self, segment: &Segment<'_>) -> Chain {

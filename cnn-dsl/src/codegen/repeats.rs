@@ -107,7 +107,7 @@ impl Code<'_> {
     }
 
     /// The function of a chain, for all that share it.
-    pub(super) fn function(&self, chain: &Chain) -> TokenStream {
+    pub(super) fn function(chain: &Chain) -> TokenStream {
         let back = if chain.direction == Direction::Backward { "Back through " } else { "" };
         let name = chain.function();
         let general = chain.shared.as_ref().map(|(_, general)| general);
@@ -139,7 +139,7 @@ impl Code<'_> {
         &self,
         direction: Direction,
         segment: &Segment<'_>,
-        lead: Option<TokenStream>,
+        lead: Option<&TokenStream>,
         tape: &TokenStream,
     ) -> TokenStream {
         let Some(chain) = self.chain(direction, segment.number) else {
@@ -165,7 +165,7 @@ impl Code<'_> {
             Direction::Backward => HashSet::new(),
         };
         let (mut parameters, mut arguments) = (TokenStream::new(), TokenStream::new());
-        for (index, local) in locals.iter().enumerate() {
+        for (index, (local, changed)) in locals.iter().enumerate() {
             let name = local.name(index);
             let (kind, argument) = match local {
                 Local::Constant(constant) => {
@@ -182,7 +182,7 @@ impl Code<'_> {
                 }
                 Local::Tape(field) => {
                     let array = ident(field);
-                    (self.tape_type(field)?, quote!(t.#array))
+                    (self.tape_type(field, *changed)?, quote!(t.#array))
                 }
             };
             parameters.extend(quote!(#name: #kind,));
@@ -210,10 +210,11 @@ impl Code<'_> {
         Some(if written { quote!(&mut [[f32; #len]]) } else { quote!(&[[f32; #len]]) })
     }
 
-    fn tape_type(&self, field: &str) -> Option<TokenStream> {
+    fn tape_type(&self, field: &str, changed: bool) -> Option<TokenStream> {
         let field = self.plan.tape.iter().find(|known| known.name == field)?;
         let len = number(field.len);
-        Some(if field.rows { quote!(&mut [[f32; #len]]) } else { quote!(&mut [f32; #len]) })
+        let array = if field.rows { quote!([[f32; #len]]) } else { quote!([f32; #len]) };
+        Some(if changed { quote!(&mut #array) } else { quote!(&#array) })
     }
 }
 
@@ -227,16 +228,16 @@ impl Local {
     }
 }
 
-/// Calls with `a.field`, `t.field` and the layers' constants replaced by names that count up;
-/// `None` if they name the tape as a whole.
+/// Calls with `a.field`, `t.field` and the layers' constants replaced by names that count up, each
+/// with whether it is changed; `None` if they name the tape as a whole.
 fn renamed(
     tokens: TokenStream,
     constants: &HashSet<&str>,
-    locals: &mut Vec<Local>,
+    locals: &mut Vec<(Local, bool)>,
 ) -> Option<TokenStream> {
     let mut out = TokenStream::new();
     let mut tokens = tokens.into_iter().peekable();
-    let mut after_dot = false;
+    let (mut after_dot, mut after_and) = (false, false);
     while let Some(token) = tokens.next() {
         let dot = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '.');
         match &token {
@@ -263,12 +264,13 @@ fn renamed(
                 };
                 match local {
                     Some(local) => {
-                        let known = locals.iter().position(|known| *known == local);
+                        let known = locals.iter().position(|(known, _)| *known == local);
                         let index = known.unwrap_or_else(|| {
-                            locals.push(local);
+                            locals.push((local, false));
                             locals.len() - 1
                         });
-                        out.extend([TokenTree::Ident(locals[index].name(index))]);
+                        locals[index].1 |= !after_and;
+                        out.extend([TokenTree::Ident(locals[index].0.name(index))]);
                     }
                     None => out.extend([token.clone()]),
                 }
@@ -276,6 +278,7 @@ fn renamed(
             _ => out.extend([token.clone()]),
         }
         after_dot = dot;
+        after_and = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '&');
     }
     Some(out)
 }

@@ -43,7 +43,7 @@ impl Code<'_> {
             }
         });
         let tape = if training { quote!(Some(&mut t)) } else { quote!(tape.as_mut()) };
-        self.call(Direction::Forward, segment, constants, &tape)
+        self.call(Direction::Forward, segment, constants.as_ref(), &tape)
     }
 
     fn forward(&self, segments: &[Segment<'_>]) -> TokenStream {
@@ -90,7 +90,7 @@ impl Code<'_> {
         });
         let bodies: Vec<_> = bodies.collect();
         let a = mutable("a", &bodies);
-        let bodies = arms(bodies);
+        let bodies = arms(&bodies);
         let steps = &self.plan.steps;
         let weights = steps.iter().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
         let packed = choose(weights, "packed");
@@ -182,7 +182,7 @@ impl Code<'_> {
         });
         let bodies: Vec<_> = bodies.collect();
         let t = mutable("t", &bodies);
-        let bodies = arms(bodies);
+        let bodies = arms(&bodies);
         let weights = self.live().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
         let transposed = choose(weights, "transposed");
         let pass = choose(self.live().any(|step| step.op.needs.pass), "pass");
@@ -224,17 +224,18 @@ impl Code<'_> {
         let sums = |step: &Step| start(&self.field(step.sums).to_string());
         let forward = steps.iter().map(|step| {
             let (constant, sums) = (ident(&step.constant), sums(step));
-            quote!(#constant.couple(weights, shards, Tape::#sums, batch))
+            quote!(#constant.couple(weights, shards, Tape::#sums, batch);)
         });
         let backward = steps.iter().map(|step| {
             let (constant, sums) = (ident(&step.constant), sums(step));
-            quote!(#constant.couple_back(shards, Tape::#sums, batch, gradients))
+            quote!(#constant.couple_back(shards, Tape::#sums, batch, gradients);)
         });
         let updates = steps.iter().map(|step| {
             let constant = ident(&step.constant);
             quote!(#constant.update(batch, weights);)
         });
-        let (forward, backward) = (arms(forward.collect()), arms(backward.collect()));
+        let (forward, backward) =
+            (arms(&forward.collect::<Vec<_>>()), arms(&backward.collect::<Vec<_>>()));
         quote! {
             fn couple(
                 stage: usize,
@@ -303,7 +304,7 @@ fn stages<'a, 'b>(segments: &'b [Segment<'a>]) -> Vec<&'b [Segment<'a>]> {
 }
 
 /// `0 => …, 1 => …, _ => …`
-fn arms(bodies: Vec<TokenStream>) -> TokenStream {
+fn arms(bodies: &[TokenStream]) -> TokenStream {
     let last = bodies.len().saturating_sub(1);
     let arms = bodies.iter().enumerate().map(|(index, body)| {
         if index == last {

@@ -356,15 +356,16 @@ impl FixedBatchNormalization {
         let (gamma, beta) = gradients.split_at_mut(n);
         let masked = |i: usize| if !self.0.relu || y[i] > 0.0 { dy[i] } else { 0.0 };
         self.0.runs(x.len(), |at, c| {
-            for i in at..at + self.0.inner {
-                gamma[c] += masked(i) * ((x[i] - mean[c]) * inverse[c]);
-                beta[c] += masked(i);
+            for (k, x) in x[at..][..self.0.inner].iter().enumerate() {
+                let dy = masked(at + k);
+                gamma[c] += dy * ((x - mean[c]) * inverse[c]);
+                beta[c] += dy;
             }
         });
         if let Some(dx) = dx {
             self.0.runs(x.len(), |at, c| {
-                for i in at..at + self.0.inner {
-                    dx[i] = masked(i) * scale[c];
+                for (k, dx) in dx[at..][..self.0.inner].iter_mut().enumerate() {
+                    *dx = masked(at + k) * scale[c];
                 }
             });
         }

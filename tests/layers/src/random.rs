@@ -216,8 +216,7 @@ impl Graph {
             if concatenate { other[..2] == shape[..2] } else { other == shape }
         };
         let others: Vec<usize> = (0..=self.nodes.len()).filter(fits).collect();
-        let inputs =
-            [vec![from], (0..1 + draw.below(2)).map(|_| draw.of(&others)).collect()].concat();
+        let inputs = [vec![from], (0..=draw.below(2)).map(|_| draw.of(&others)).collect()].concat();
         if concatenate {
             let channels = inputs.iter().map(|&input| self.shape(input)[2]).sum();
             self.push(Op::Concatenate, inputs, vec![shape[0], shape[1], channels]);
@@ -315,15 +314,11 @@ const fn padding(same: bool) -> &'static str {
 
 impl Conv {
     fn text(&self) -> String {
-        let first = match self.multiplier {
-            Some(multiplier) => {
-                format!("DepthwiseConv2D({}, depth_multiplier = {multiplier}", pair(self.kernel))
-            }
-            None => {
-                let (filters, kernel) = (self.filters, pair(self.kernel));
-                format!("Conv2D({filters}, {kernel}, groups = {}", self.groups)
-            }
-        };
+        let kernel = pair(self.kernel);
+        let first = self.multiplier.map_or_else(
+            || format!("Conv2D({}, {kernel}, groups = {}", self.filters, self.groups),
+            |multiplier| format!("DepthwiseConv2D({kernel}, depth_multiplier = {multiplier}"),
+        );
         format!(
             "{first}, strides = {}, dilation_rate = {}, padding = {}, use_bias = {}, activation = {})",
             pair(self.strides),

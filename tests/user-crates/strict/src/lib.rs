@@ -44,6 +44,31 @@ cnn_runtime::cnn! {
         compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
     }
 
+    /// Statistics of the batch, chains that repeat, and a function of more than a hundred lines.
+    model Residual {
+        input(8, 8, 3);
+
+        Conv2D(4, 3, padding = same, use_bias = false);
+        repeat 9 {
+            residual {
+                BatchNormalization;
+                ReLU;
+                Conv2D(4, 3, padding = same, use_bias = false);
+                MaxPooling2D(3, strides = 1, padding = same);
+                BatchNormalization;
+                Activation(tanh);
+            }
+        }
+        branches concatenate {
+            { GlobalAveragePooling2D; }
+            { Flatten; Dense(3); }
+            { GlobalMaxPooling2D; Dense(2); }
+        }
+        Dense(2, activation = softmax);
+
+        compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
+    }
+
     /// Nothing to learn.
     model Sobel {
         input(48, 64, 1);
