@@ -252,8 +252,8 @@ impl Reader {
 
     /// A value, a product or a term: what stands between signs of one rank, from the left.
     fn expr(self, pair: Pair<'_, Rule>) -> Option<Expr> {
-        if pair.as_rule() == Rule::term {
-            return self.term(pair.into_inner().next()?);
+        if !matches!(pair.as_rule(), Rule::value | Rule::product) {
+            return self.term(pair);
         }
         let span = self.span(&pair);
         let mut terms = Vec::new();
@@ -395,7 +395,10 @@ fn syntax_error(text: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
         }
     }
     // What includes the others is enough.
-    for (whole, parts) in [("an argument", &["a value"][..]), ("a layer", &["`const`", "`{`"])] {
+    let values = ["a string", "a name", "a number", "`(`", "`[`"];
+    for (whole, parts) in
+        [("a value", &values[..]), ("an argument", &["a value"]), ("a layer", &["`const`", "`{`"])]
+    {
         if phrases.iter().any(|phrase| phrase == whole) {
             phrases.retain(|phrase| !parts.contains(&phrase.as_str()));
         }

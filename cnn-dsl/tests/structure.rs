@@ -163,6 +163,10 @@ fn names_in_instances_are_readable_and_unique() {
     assert_eq!(all.len(), count);
 }
 
+fn nested(head: &str, open: &str, core: &str, depth: usize) -> String {
+    format!("{head}{}{core}{}}}", open.repeat(depth), "}".repeat(depth))
+}
+
 /// Texts whose expansion would not end are refused at once.
 #[test]
 fn bombs_are_errors() {
@@ -182,6 +186,16 @@ fn bombs_are_errors() {
         ),
         (format!("model Net {{ input(3); Dense({}1); }}", "1 + ".repeat(50_000)), ""),
         (format!("model Net {{ input(3); Dense({}1); }}", "-".repeat(200_000)), "expected"),
+        // The deepest nesting of braces and values that there can be.
+        (nested("model Net { input(3); ", "residual { ", "Dense((((((3))))));", 57), ""),
+        (
+            (1..62).fold("block B0 { Dense(3); }".to_owned(), |text, i| {
+                format!("{text} block B{i} {{ residual {{ B{}; }} }}", i - 1)
+            }) + "model Net { input(3); B61; }",
+            "nest deeper than 64 levels",
+        ),
+        // As many numbers as a text can hold.
+        (format!("model Net {{ input(3); Dense([{}]); }}", "1,".repeat(100_000)), "`units`"),
         (
             format!(
                 "const A0 = (1, 1); {} model Net {{ input(3); Dense(A199); }}",

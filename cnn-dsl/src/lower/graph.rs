@@ -338,8 +338,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Last layers that are probably not meant.
-    pub(super) fn check_output(&mut self, output: usize) {
+    /// Last layers that are probably not meant, or do not go with a loss.
+    pub(super) fn check_output(&mut self, output: usize, has_loss: bool) {
         const NOISE: [&str; 4] =
             ["Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise"];
         let Some(last) = self.layers.last().filter(|_| !self.failed()) else { return };
@@ -356,7 +356,8 @@ impl<'a> Lowering<'a> {
         }
         let softmax = |layer: &Layer| layer.kind.activation() == Some(Activation::Softmax);
         let before = last.sources.first().and_then(|source| source.checked_sub(1));
-        if let Some(before) = before.map(|before| &self.layers[before]).filter(|_| softmax(last))
+        if let Some(before) =
+            before.map(|before| &self.layers[before]).filter(|_| has_loss && softmax(last))
             && softmax(before)
         {
             let message =

@@ -188,7 +188,7 @@ impl<'a> Lowering<'a> {
             training::compile(&call, output, &mut self.diagnostics)
         });
         self.check_used(output);
-        self.check_output(output);
+        self.check_output(output, compile.is_some());
         let input = self.values[0].shape.take().filter(|_| !self.failed());
         let Some(input) = input else { return (None, self.diagnostics) };
         let model = Model {

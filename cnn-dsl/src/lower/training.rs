@@ -167,7 +167,8 @@ fn check_classifier(args: &mut Args<'_>, loss: &Expr, layer: &Layer, at: Span) {
         ),
         _ => (
             format!("an output of {output}"),
-            "end the model with `Flatten;` and `Dense(10, activation = softmax);`".to_owned(),
+            "put `Flatten;` or `GlobalAveragePooling2D;` before `Dense(10, activation = softmax);`"
+                .to_owned(),
         ),
     };
     let message = format!("`{loss}` needs the probabilities of at least 2 classes, found {found}");
