@@ -286,6 +286,12 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Whether there is a parameter of this name, and it is supported.
+    #[must_use]
+    pub fn takes(&self, name: &str) -> bool {
+        self.signature.params.iter().any(|param| param.name == name && param.is_supported())
+    }
+
     /// Who is asked for these arguments, as messages put it.
     #[must_use]
     pub fn owner(&self) -> &str {

@@ -16,11 +16,11 @@ from safetensors.numpy import load_file, save_file
 HERE = Path(__file__).parent
 
 GROUPS = ["conv2d", "maxpool", "dense", "batchnorm", "activations", "losses", "networks", "counts"]
-GROUPS += ["depthwise", "separable", "conv2d_transpose"]
+GROUPS += ["depthwise", "separable", "conv2d_transpose", "locally_connected"]
 GROUPS += ["avgpool", "global_pooling", "shaping", "layernorm"]
 GROUPS += ["merge"]
 LAYERS = {"BatchNormalization", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Activation", "ReLU", "Softmax"}
-LAYERS |= {"DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"}
+LAYERS |= {"DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "LocallyConnected2D"}
 LAYERS |= {"AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"}
 LAYERS |= {"Add", "Concatenate"}
 LOSSES = {"CategoricalCrossentropy", "SparseCategoricalCrossentropy"}

