@@ -128,7 +128,7 @@ fn a_line_has_its_colours() {
                 (text, part["name"].as_str().unwrap())
             })),
             None => {
-                scopes.push((captures.get(0).unwrap().as_str(), rule["name"].as_str().unwrap()))
+                scopes.push((captures.get(0).unwrap().as_str(), rule["name"].as_str().unwrap()));
             }
         }
         at = captures.get(0).unwrap().end();

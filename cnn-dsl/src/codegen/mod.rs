@@ -174,6 +174,13 @@ pub fn number(value: u64) -> Literal {
     grouped(value).parse().unwrap_or_else(|_| Literal::u64_unsuffixed(value))
 }
 
+/// A parameter that reads `len` floats. An array of the size of a pointer or less is passed as a
+/// slice, since clippy would have it passed by value.
+pub(super) fn shared(len: u64) -> TokenStream {
+    let count = number(len);
+    if len <= 2 { quote!(&[f32]) } else { quote!(&[f32; #count]) }
+}
+
 /// `1_234_567`; up to five digits stay together, as clippy wants them.
 fn grouped(value: u64) -> String {
     let digits = value.to_string();

@@ -5,7 +5,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::repeats::{Chain, Direction};
-use super::{Code, ident, number};
+use super::{Code, ident, number, shared};
 use crate::passes::{Backward, Pull, Scope, Step};
 
 /// Steps of one scope that follow each other.
@@ -70,13 +70,13 @@ impl Code<'_> {
     }
 
     pub(super) fn forward_chain(&self, segment: &Segment<'_>) -> Chain {
-        let packed_len = number(self.plan.weights[1]);
+        let packed = shared(self.plan.weights[1]);
         let mut parameters = TokenStream::new();
         let mut arguments = TokenStream::new();
         if segment.scope() == Scope::Batch {
             parameters.extend(quote!(constants: &[f32],));
         } else if segment.steps.iter().any(|step| step.op.sizes.is_some()) {
-            parameters.extend(quote!(packed: &[f32; #packed_len],));
+            parameters.extend(quote!(packed: #packed,));
             arguments.extend(quote!(packed,));
         }
         if segment.steps.iter().any(|step| step.op.needs.pass) {
@@ -101,18 +101,18 @@ impl Code<'_> {
 
     pub(super) fn backward_chain(&self, segment: &Segment<'_>) -> Option<Chain> {
         segment.live().next()?;
-        let transposed_len = number(self.plan.weights[2]);
         let mut parameters = TokenStream::new();
         let mut arguments = TokenStream::new();
         if segment.scope() == Scope::Batch {
             if segment.steps[0].pulls[0] == Pull::None {
                 return None;
             }
-            let batch_len = number(self.plan.batch);
-            parameters.extend(quote!(batch: &[f32; #batch_len],));
+            let floats = shared(self.plan.batch);
+            parameters.extend(quote!(batch: #floats,));
             arguments.extend(quote!(batch,));
         } else if segment.live().any(|step| step.op.sizes.is_some()) {
-            parameters.extend(quote!(transposed: &[f32; #transposed_len],));
+            let floats = shared(self.plan.weights[2]);
+            parameters.extend(quote!(transposed: #floats,));
             arguments.extend(quote!(transposed,));
         }
         if segment.live().any(|step| step.op.needs.pass) {

@@ -8,7 +8,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
 use super::passes::Segment;
-use super::{Code, doc, ident, number};
+use super::{Code, doc, ident, number, shared};
 use crate::passes::{Scope, Step};
 
 /// Which way a chain runs.
@@ -213,8 +213,12 @@ impl Code<'_> {
     fn tape_type(&self, field: &str, changed: bool) -> Option<TokenStream> {
         let field = self.plan.tape.iter().find(|known| known.name == field)?;
         let len = number(field.len);
-        let array = if field.rows { quote!([[f32; #len]]) } else { quote!([f32; #len]) };
-        Some(if changed { quote!(&mut #array) } else { quote!(&#array) })
+        Some(match (field.rows, changed) {
+            (true, true) => quote!(&mut [[f32; #len]]),
+            (true, false) => quote!(&[[f32; #len]]),
+            (false, true) => quote!(&mut [f32; #len]),
+            (false, false) => shared(field.len),
+        })
     }
 }
 

@@ -90,7 +90,7 @@ impl Code<'_> {
         });
         let bodies: Vec<_> = bodies.collect();
         let a = mutable("a", &bodies);
-        let bodies = arms(&bodies);
+        let bodies = dispatch(&bodies);
         let steps = &self.plan.steps;
         let weights = steps.iter().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
         let packed = choose(weights, "packed");
@@ -116,7 +116,7 @@ impl Code<'_> {
             ) {
                 let #a = Activations::carve(arena, #shard);
                 #tape
-                match stage { #bodies }
+                #bodies
             }
         }
     }
@@ -182,7 +182,7 @@ impl Code<'_> {
         });
         let bodies: Vec<_> = bodies.collect();
         let t = mutable("t", &bodies);
-        let bodies = arms(&bodies);
+        let bodies = dispatch(&bodies);
         let weights = self.live().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
         let transposed = choose(weights, "transposed");
         let pass = choose(self.live().any(|step| step.op.needs.pass), "pass");
@@ -199,7 +199,7 @@ impl Code<'_> {
             ) {
                 let a = Activations::carve(arena, #shard);
                 let #t = Tape::carve(tape);
-                match stage { #bodies }
+                #bodies
             }
         }
     }
@@ -235,24 +235,25 @@ impl Code<'_> {
             quote!(#constant.update(batch, weights);)
         });
         let (forward, backward) =
-            (arms(&forward.collect::<Vec<_>>()), arms(&backward.collect::<Vec<_>>()));
+            (dispatch(&forward.collect::<Vec<_>>()), dispatch(&backward.collect::<Vec<_>>()));
+        let stage = choose(steps.len() > 1, "stage");
         quote! {
             fn couple(
-                stage: usize,
+                #stage: usize,
                 weights: &Self::Weights,
                 shards: &Shards<'_>,
                 batch: &mut Self::Batch,
             ) {
-                match stage { #forward }
+                #forward
             }
 
             fn couple_back(
-                stage: usize,
+                #stage: usize,
                 shards: &Shards<'_>,
                 batch: &mut Self::Batch,
                 gradients: &mut Self::Weights,
             ) {
-                match stage { #backward }
+                #backward
             }
 
             fn update_statistics(batch: &Self::Batch, weights: &mut Self::Weights) {
@@ -303,17 +304,21 @@ fn stages<'a, 'b>(segments: &'b [Segment<'a>]) -> Vec<&'b [Segment<'a>]> {
     stages
 }
 
-/// `0 => …, 1 => …, _ => …`
-fn arms(bodies: &[TokenStream]) -> TokenStream {
-    let last = bodies.len().saturating_sub(1);
-    let arms = bodies.iter().enumerate().map(|(index, body)| {
-        if index == last {
-            return quote!(_ => { #body });
+/// The body of the stage that `stage` says, in the plainest form that holds them all.
+fn dispatch(bodies: &[TokenStream]) -> TokenStream {
+    match bodies {
+        [] => TokenStream::new(),
+        [only] => only.clone(),
+        [first, second] if second.is_empty() => quote!(if stage == 0 { #first }),
+        [first, second] => quote!(if stage == 0 { #first } else { #second }),
+        [first @ .., last] => {
+            let arms = first.iter().enumerate().map(|(index, body)| {
+                let index = number(index as u64);
+                quote!(#index => { #body })
+            });
+            quote!(match stage { #(#arms)* _ => { #last } })
         }
-        let index = number(index as u64);
-        quote!(#index => { #body })
-    });
-    arms.collect()
+    }
 }
 
 /// The binding of `name`, mutable if a call borrows it so.

@@ -54,13 +54,12 @@ fn convolve(conv: &Conv, shape: &[usize], weights: &[&[f64]], x: &[f64]) -> Vec<
                         let (Some(row), Some(column)) = (row, column) else { continue };
                         for c in 0..per_group {
                             let tap = i * conv.kernel[1] + j;
-                            let (from, weight) = match conv.multiplier {
+                            let (from, weight) = if let Some(multiplier) = conv.multiplier {
                                 // Output channels of one input channel lie side by side.
-                                Some(multiplier) => (o / multiplier, tap * channels + o),
-                                None => {
-                                    let group = o / (channels / conv.groups);
-                                    (group * per_group + c, (tap * per_group + c) * channels + o)
-                                }
+                                (o / multiplier, tap * channels + o)
+                            } else {
+                                let group = o / (channels / conv.groups);
+                                (group * per_group + c, (tap * per_group + c) * channels + o)
                             };
                             sum +=
                                 x[(row * shape[1] + column) * inputs + from] * weights[0][weight];
@@ -100,7 +99,7 @@ fn pool(pool: &Pool, shape: &[usize], x: &[f64]) -> Vec<f64> {
 /// By the batch's own mean and variance.
 fn normalize(channels: usize, weights: &[&[f64]], x: &Batch) -> Batch {
     let mut y = x.clone();
-    for c in 0..channels {
+    for (c, (scale, shift)) in weights[0].iter().zip(weights[1]).enumerate() {
         let of =
             |image: &Vec<f64>| image.iter().copied().skip(c).step_by(channels).collect::<Vec<_>>();
         let values: Vec<f64> = x.iter().flat_map(of).collect();
@@ -110,7 +109,7 @@ fn normalize(channels: usize, weights: &[&[f64]], x: &Batch) -> Batch {
         for image in &mut y {
             for value in image.iter_mut().skip(c).step_by(channels) {
                 let normal = (*value - mean) / (variance + f64::from(1e-3_f32)).sqrt();
-                *value = weights[0][c] * normal + weights[1][c];
+                *value = scale * normal + shift;
             }
         }
     }

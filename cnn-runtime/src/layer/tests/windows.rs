@@ -125,8 +125,10 @@ pub(super) struct Entry {
     relu: bool,
 }
 
+type Size = [usize; 2];
+
 /// Kernel size, strides, dilation, whether padded.
-const WINDOWS: [([usize; 2], [usize; 2], [usize; 2], bool); 11] = [
+const WINDOWS: [(Size, Size, Size, bool); 11] = [
     ([1, 1], [1, 1], [1, 1], false),
     ([1, 1], [2, 3], [1, 1], false),
     ([2, 2], [3, 3], [1, 1], true),

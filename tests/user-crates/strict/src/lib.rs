@@ -69,6 +69,25 @@ cnn_runtime::cnn! {
         compile(loss = categorical_crossentropy, optimizer = rmsprop, metrics = [accuracy]);
     }
 
+    /// Statistics of the batch in two stages, the second of them with nothing to do backward.
+    model Normal {
+        input(4, 4, 1);
+        BatchNormalization;
+    }
+
+    /// Three stages, and weights no larger than a pointer.
+    model Normals {
+        input(4, 4, 1);
+        BatchNormalization;
+        DepthwiseConv2D(1, use_bias = false);
+        ReLU;
+        DepthwiseConv2D(1, use_bias = false);
+        BatchNormalization;
+        ReLU;
+        Flatten;
+        Dense(1);
+    }
+
     /// Nothing to learn.
     model Sobel {
         input(48, 64, 1);
