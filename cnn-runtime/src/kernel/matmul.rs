@@ -1,7 +1,7 @@
 //! Matrix products over panels of sixteen columns.
 
 use super::simd::{
-    COLUMNS, Lanes, ROWS, Tile, load_columns, store_rows, tile, vectorized, with_rows,
+    COLUMNS, Lanes, Tile, Vector, load_columns, store_rows, tile, vectorized, with_tile,
 };
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
@@ -88,11 +88,11 @@ fn multiply_body<L: Lanes>(
     y: &mut [f32],
     columns: usize,
 ) {
-    let parts = even_parts(x.len() / inner, ROWS);
+    let parts = even_parts(x.len() / inner, L::ROWS);
     for (p, panel) in panels.chunks_exact(inner * COLUMNS).enumerate() {
         let left = columns - p * COLUMNS;
         let bias = if bias.is_empty() {
-            [L::splat(0.0); 2]
+            L::Wide::splat(0.0)
         } else {
             load_columns(&bias[p * COLUMNS..], COLUMNS)
         };
@@ -112,14 +112,18 @@ fn multiply_body<L: Lanes>(
                     b_at: from * COLUMNS,
                     b_steps: [0, 0, COLUMNS],
                 };
-                with_rows!(count, R => {
-                    let mut sums: [[L; 2]; R] = [bias; R];
+                with_tile!(L, count, R => {
+                    let mut sums = [bias; R];
                     if from > 0 {
-                        sums = std::array::from_fn(|r| load_columns(&y[r * columns..], left));
+                        for (r, sum) in sums.iter_mut().enumerate() {
+                            *sum = load_columns(&y[r * columns..], left);
+                        }
                     }
-                    sums = tile::<L, R>(product, sums);
+                    sums = tile::<L::Wide, R>(product, sums);
                     if relu && last {
-                        sums = sums.map(|row| row.map(L::relu));
+                        for sum in &mut sums {
+                            *sum = sum.relu();
+                        }
                     }
                     store_rows(sums, y, columns, left);
                 });
@@ -165,7 +169,7 @@ fn outer_products_body<L: Lanes>(
 ) {
     let columns = dz.width;
     let (full, rest) = (x.rows / x.block, x.rows % x.block);
-    for (k, count) in even_parts(gradient.len() / columns, ROWS) {
+    for (k, count) in even_parts(gradient.len() / columns, L::ROWS) {
         for column in (0..columns).step_by(COLUMNS) {
             let product = |block: usize, blocks: usize, rows: usize| Tile {
                 counts: [blocks, 1, rows],
@@ -177,13 +181,13 @@ fn outer_products_body<L: Lanes>(
                 b_at: dz.at + block * dz.stride + column,
                 b_steps: [dz.stride, 0, dz.width],
             };
-            with_rows!(count, R => {
-                let mut sums = [[L::splat(0.0); 2]; R];
+            with_tile!(L, count, R => {
+                let mut sums = [L::Wide::splat(0.0); R];
                 if full > 0 {
-                    sums = tile::<L, R>(product(0, full, x.block), sums);
+                    sums = tile::<L::Wide, R>(product(0, full, x.block), sums);
                 }
                 if rest > 0 {
-                    sums = tile::<L, R>(product(full, 1, rest), sums);
+                    sums = tile::<L::Wide, R>(product(full, 1, rest), sums);
                 }
                 let gradient = &mut gradient[k * columns + column..];
                 store_rows(sums, gradient, columns, columns - column);

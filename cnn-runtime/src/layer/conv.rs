@@ -4,7 +4,7 @@ use super::At;
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{even_parts, pack_panel, panels_len};
 use crate::kernel::simd::{
-    COLUMNS, Lanes, ROWS, Tile, load_columns, store_rows, tile, vectorized, with_rows,
+    COLUMNS, Lanes, Tile, Vector, load_columns, store_rows, tile, vectorized, with_tile,
 };
 
 /// A convolution of fixed shape: `y[p, q, o] = bias[o] + sum over i, j, c of
@@ -390,7 +390,7 @@ pub(super) fn convolve_row<L: Lanes>(
     conv: &Conv2D,
     image: &[f32],
     panel: &[f32],
-    bias: [L; 2],
+    bias: L::Wide,
     row: usize,
     y: &mut [f32],
     stride: usize,
@@ -398,7 +398,7 @@ pub(super) fn convolve_row<L: Lanes>(
 ) {
     let (counts, a_steps) = conv.tap_loops();
     let (width, inputs) = (conv.padded()[1], conv.input[2]);
-    for (column, count) in even_parts(conv.output()[1], ROWS) {
+    for (column, count) in even_parts(conv.output()[1], L::ROWS) {
         let product = Tile {
             counts,
             a: image,
@@ -410,10 +410,12 @@ pub(super) fn convolve_row<L: Lanes>(
             b_steps: [counts[1] * counts[2] * COLUMNS, counts[2] * COLUMNS, COLUMNS],
         };
         let y = &mut y[column * stride..];
-        with_rows!(count, R => {
-            let mut sums = tile::<L, R>(product, [bias; R]);
+        with_tile!(L, count, R => {
+            let mut sums = tile::<L::Wide, R>(product, [bias; R]);
             if conv.relu {
-                sums = sums.map(|row| row.map(L::relu));
+                for sum in &mut sums {
+                    *sum = sum.relu();
+                }
             }
             store_rows(sums, y, stride, channels);
         });
@@ -448,7 +450,7 @@ fn group_gradient<L: Lanes>(
     let (counts, steps) = conv.tap_loops();
     for outer in 0..counts[0] * counts[1] {
         let (i, j) = (outer / counts[1], outer % counts[1]);
-        for (tap, count) in even_parts(counts[2], ROWS) {
+        for (tap, count) in even_parts(counts[2], L::ROWS) {
             for channel in (0..filters).step_by(COLUMNS) {
                 let product = Tile {
                     counts: [rows, 1, columns],
@@ -462,10 +464,12 @@ fn group_gradient<L: Lanes>(
                 };
                 let to = &mut kernel[(outer * counts[2] + tap) * channels + first + channel..];
                 let left = filters - channel;
-                with_rows!(count, R => {
-                    let sums: [[L; 2]; R] =
-                        std::array::from_fn(|r| load_columns(&to[r * channels..], left));
-                    store_rows(tile::<L, R>(product, sums), to, channels, left);
+                with_tile!(L, count, R => {
+                    let mut sums = [L::Wide::splat(0.0); R];
+                    for (r, sum) in sums.iter_mut().enumerate() {
+                        *sum = load_columns(&to[r * channels..], left);
+                    }
+                    store_rows(tile::<L::Wide, R>(product, sums), to, channels, left);
                 });
             }
         }

@@ -10,49 +10,115 @@
 mod channels;
 mod sparse;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
 pub(crate) use sparse::{Patch, STOPPED, gather, list, scatter};
-pub(crate) use tile::{COLUMNS, ROWS, Tile, load_columns, store_rows, tile, with_rows};
+pub(crate) use tile::{COLUMNS, ROWS, Tile, load_columns, store_rows, tile, with_rows, with_tile};
 
 /// Floats in one [`Lanes`] value, on every path.
 pub(crate) const LANES: usize = 8;
 
-/// Eight floats that are worked on together.
-pub(crate) trait Lanes: Copy {
-    /// Eight times `x`.
+/// Floats that are worked on together.
+pub(crate) trait Vector: Copy {
+    /// How many.
+    const LEN: usize;
+    /// `LEN` times `x`.
     fn splat(x: f32) -> Self;
     /// `self * a + b`, rounded once.
     fn mul_add(self, a: Self, b: Self) -> Self;
+    /// `self + a`.
+    fn add(self, a: Self) -> Self;
+    /// `self - a`.
+    fn sub(self, a: Self) -> Self;
     /// `max(self, 0)`; NaN and -0 stay.
     fn relu(self) -> Self;
-    /// Reads eight floats.
+    /// Reads `LEN` floats.
     ///
     /// # Safety
-    /// `from` is valid for reads of eight floats.
+    /// `from` is valid for reads of `LEN` floats.
     unsafe fn read(from: *const f32) -> Self;
-    /// Writes eight floats.
+    /// Writes `LEN` floats.
     ///
     /// # Safety
-    /// `to` is valid for writes of eight floats.
+    /// `to` is valid for writes of `LEN` floats.
     unsafe fn write(self, to: *mut f32);
 
-    /// Reads the first eight floats of `from`.
+    /// Reads the first `LEN` floats of `from`.
     #[inline(always)]
     fn load(from: &[f32]) -> Self {
-        let from: &[f32; LANES] = from[..LANES].try_into().expect("eight floats");
-        // SAFETY: an array of eight floats is readable.
+        assert!(from.len() >= Self::LEN);
+        // SAFETY: just checked.
         unsafe { Self::read(from.as_ptr()) }
     }
 
-    /// Writes to the first eight floats of `to`.
+    /// Writes to the first `LEN` floats of `to`.
     #[inline(always)]
     fn store(self, to: &mut [f32]) {
-        let to: &mut [f32; LANES] = (&mut to[..LANES]).try_into().expect("eight floats");
-        // SAFETY: an array of eight floats is writable.
+        assert!(to.len() >= Self::LEN);
+        // SAFETY: just checked.
         unsafe { self.write(to.as_mut_ptr()) }
+    }
+}
+
+/// Eight floats, and what a path has for sixteen.
+pub(crate) trait Lanes: Vector {
+    /// The columns of a tile.
+    type Wide: Vector;
+    /// The most rows of a tile whose sums stay in registers.
+    const ROWS: usize;
+    /// The most `Wide`s that a sparse loop keeps in registers.
+    const HELD: usize;
+}
+
+/// Sixteen floats as two halves.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<L>(L, L);
+
+impl<L: Lanes> Vector for Pair<L> {
+    const LEN: usize = 2 * L::LEN;
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        Self(L::splat(x), L::splat(x))
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        Self(self.0.mul_add(a.0, b.0), self.1.mul_add(a.1, b.1))
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self) -> Self {
+        Self(self.0.add(a.0), self.1.add(a.1))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self) -> Self {
+        Self(self.0.sub(a.0), self.1.sub(a.1))
+    }
+
+    #[inline(always)]
+    fn relu(self) -> Self {
+        Self(self.0.relu(), self.1.relu())
+    }
+
+    #[inline(always)]
+    unsafe fn read(from: *const f32) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self(L::read(from), L::read(from.add(L::LEN))) }
+    }
+
+    #[inline(always)]
+    unsafe fn write(self, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.0.write(to);
+            self.1.write(to.add(L::LEN));
+        }
     }
 }
 
@@ -61,7 +127,9 @@ pub(crate) trait Lanes: Copy {
 #[derive(Clone, Copy)]
 pub(crate) struct Portable([f32; LANES]);
 
-impl Lanes for Portable {
+impl Vector for Portable {
+    const LEN: usize = LANES;
+
     #[inline(always)]
     fn splat(x: f32) -> Self {
         Self([x; LANES])
@@ -72,6 +140,24 @@ impl Lanes for Portable {
         let mut out = b.0;
         for ((out, x), a) in out.iter_mut().zip(self.0).zip(a.0) {
             *out = x.mul_add(a, *out);
+        }
+        Self(out)
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self) -> Self {
+        let mut out = self.0;
+        for (out, a) in out.iter_mut().zip(a.0) {
+            *out += a;
+        }
+        Self(out)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self) -> Self {
+        let mut out = self.0;
+        for (out, a) in out.iter_mut().zip(a.0) {
+            *out -= a;
         }
         Self(out)
     }
@@ -94,56 +180,10 @@ impl Lanes for Portable {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-pub(crate) mod avx2 {
-    //! AVX2 with FMA.
-
-    use std::arch::x86_64::{
-        __m256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_storeu_ps,
-    };
-
-    use super::{LANES, Lanes};
-
-    /// Lanes in a 256-bit register. Only named by functions that [`super::vectorized`] makes, which
-    /// run after [`super::Path::best`] saw the CPU's support.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx2(__m256);
-
-    const _: () = assert!(size_of::<Avx2>() == LANES * 4);
-
-    impl Lanes for Avx2 {
-        #[inline(always)]
-        fn splat(x: f32) -> Self {
-            // SAFETY: see `Avx2`.
-            Self(unsafe { _mm256_set1_ps(x) })
-        }
-
-        #[inline(always)]
-        fn mul_add(self, a: Self, b: Self) -> Self {
-            // SAFETY: see `Avx2`.
-            Self(unsafe { _mm256_fmadd_ps(self.0, a.0, b.0) })
-        }
-
-        #[inline(always)]
-        fn relu(self) -> Self {
-            // The second operand is what comes out where one is NaN or both are zero.
-            // SAFETY: see `Avx2`.
-            Self(unsafe { _mm256_max_ps(_mm256_setzero_ps(), self.0) })
-        }
-
-        #[inline(always)]
-        unsafe fn read(from: *const f32) -> Self {
-            // SAFETY: the caller's promise, and `Avx2`.
-            Self(unsafe { _mm256_loadu_ps(from) })
-        }
-
-        #[inline(always)]
-        unsafe fn write(self, to: *mut f32) {
-            // SAFETY: the caller's promise, and `Avx2`.
-            unsafe { _mm256_storeu_ps(to, self.0) }
-        }
-    }
+impl Lanes for Portable {
+    type Wide = Pair<Self>;
+    const ROWS: usize = ROWS;
+    const HELD: usize = 6;
 }
 
 /// The instruction sets that kernels exist for. All give the same bits.
@@ -154,43 +194,72 @@ pub enum Path {
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// x86-64 with AVX-512 F, VL, BW and DQ.
+    Avx512,
 }
 
 /// 0: not looked yet; otherwise 1 + the path.
 static PATH: AtomicU8 = AtomicU8::new(0);
 
 impl Path {
-    /// The fastest path that this CPU has.
+    /// The paths that this CPU has, the fastest first.
     #[must_use]
-    pub fn best() -> Self {
+    pub fn all() -> &'static [Self] {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
         {
-            return Self::Avx2;
+            let wide = std::arch::is_x86_feature_detected!("avx512f")
+                && std::arch::is_x86_feature_detected!("avx512vl")
+                && std::arch::is_x86_feature_detected!("avx512bw")
+                && std::arch::is_x86_feature_detected!("avx512dq");
+            return if wide {
+                &[Self::Avx512, Self::Avx2, Self::Portable]
+            } else {
+                &[Self::Avx2, Self::Portable]
+            };
         }
-        Self::Portable
+        &[Self::Portable]
     }
 
-    /// The path in use: [`Path::best`], unless [`Path::force_portable`] was called.
+    /// The fastest path that this CPU has.
+    #[must_use]
+    pub fn best() -> Self {
+        Self::all()[0]
+    }
+
+    /// The path in use: [`Path::best`], unless [`Path::force`] was called.
     #[inline]
     #[must_use]
     pub fn current() -> Self {
         match PATH.load(Ordering::Relaxed) {
             1 => Self::Portable,
             2 => Self::Avx2,
-            _ => Self::choose(Self::best()),
+            3 => Self::Avx512,
+            _ => {
+                let best = Self::best();
+                PATH.store(best.number(), Ordering::Relaxed);
+                best
+            }
         }
     }
 
-    /// Makes this process use plain Rust even where the CPU can do more: for tests of bit equality
-    /// and for hunting miscompilations. `false` goes back to the best path.
-    pub fn force_portable(on: bool) {
-        Self::choose(if on { Self::Portable } else { Self::best() });
+    /// Makes this process use a slower path than the CPU's best: for tests of bit equality and for
+    /// hunting miscompilations. `None` goes back to the best.
+    ///
+    /// # Panics
+    /// If the CPU does not have it.
+    pub fn force(path: Option<Self>) {
+        let path = path.unwrap_or_else(Self::best);
+        assert!(Self::all().contains(&path), "this CPU does not have {path:?}");
+        PATH.store(path.number(), Ordering::Relaxed);
     }
 
-    fn choose(self) -> Self {
-        PATH.store(if self == Self::Portable { 1 } else { 2 }, Ordering::Relaxed);
-        self
+    const fn number(self) -> u8 {
+        match self {
+            Self::Portable => 1,
+            Self::Avx2 => 2,
+            Self::Avx512 => 3,
+        }
     }
 }
 
@@ -205,11 +274,17 @@ macro_rules! vectorized {
             {
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($arg: $type),*) {
-                    $body::<$crate::kernel::simd::avx2::Avx2>($($arg),*);
+                    $body::<$crate::kernel::simd::x86::Avx2>($($arg),*);
                 }
-                if $crate::kernel::simd::Path::current() == $crate::kernel::simd::Path::Avx2 {
-                    // SAFETY: `Path::current` is `Avx2` only where the CPU has AVX2 and FMA.
-                    return unsafe { avx2($($arg),*) };
+                #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+                fn avx512($($arg: $type),*) {
+                    $body::<$crate::kernel::simd::x86::Avx512>($($arg),*);
+                }
+                // SAFETY: `Path::current` names only what the CPU has.
+                match $crate::kernel::simd::Path::current() {
+                    $crate::kernel::simd::Path::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::kernel::simd::Path::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::kernel::simd::Path::Portable => {}
                 }
             }
             $body::<$crate::kernel::simd::Portable>($($arg),*);

@@ -1,6 +1,6 @@
 //! Inner loops over the few non-zero gradients that pooling and relu leave.
 
-use super::{COLUMNS, LANES, Lanes};
+use super::{COLUMNS, LANES, Lanes, Vector};
 
 /// A route's mark for a window that sends no gradient back.
 pub(crate) const STOPPED: u32 = u32::MAX;
@@ -52,22 +52,17 @@ pub(crate) fn list(
 /// Where the vectors of a patch lie in an image: rows of `run` vectors each, `stride` floats apart.
 #[derive(Clone, Copy)]
 pub(crate) struct Patch {
-    /// Vectors in a row.
+    /// Vectors of [`LANES`] in a row.
     pub run: usize,
     /// From row to row.
     pub stride: usize,
 }
 
 impl Patch {
-    /// Whether some vectors lie side by side.
+    /// How many vectors of `len` floats lie side by side in a row, if only whole ones do.
     #[inline(always)]
-    const fn in_one_row(self, first: usize, count: usize) -> bool {
-        first % self.run + count <= self.run
-    }
-
-    #[inline(always)]
-    fn offset(self, vector: usize) -> usize {
-        vector / self.run * self.stride + vector % self.run * LANES
+    const fn of(self, len: usize) -> Option<usize> {
+        if self.run * LANES % len == 0 { Some(self.run * LANES / len) } else { None }
     }
 }
 
@@ -77,12 +72,15 @@ trait Offsets: Copy {
 }
 
 #[derive(Clone, Copy)]
-struct SideBySide(usize);
+struct SideBySide {
+    first: usize,
+    len: usize,
+}
 
 impl Offsets for SideBySide {
     #[inline(always)]
     fn at(&self, vector: usize) -> usize {
-        self.0 + vector * LANES
+        self.first + vector * self.len
     }
 }
 
@@ -96,23 +94,52 @@ impl<const V: usize> Offsets for Anywhere<V> {
     }
 }
 
-/// Calls `$call` with `$V` and the offsets of `$held` vectors from number `$first` on.
-macro_rules! with_offsets {
-    ($patch:expr, $first:expr, $held:expr, [$($v:literal)*], |$V:ident, $offsets:ident| $call:expr) => {
-        match $held {
-            $($v => {
-                const $V: usize = $v;
-                if $patch.in_one_row($first, $v) {
-                    let $offsets = SideBySide($patch.offset($first));
-                    $call
-                } else {
-                    let $offsets = Anywhere::<$v>(std::array::from_fn(|v| $patch.offset($first + v)));
-                    $call
-                }
-            })*
-            _ => unreachable!("as many vectors as are held at once"),
+/// What is done with a patch's vectors for all (place, gradient) pairs: as many vectors at a time
+/// as registers hold.
+trait Sweep {
+    /// Does it for the vectors from `first` floats of the patch on.
+    fn sweep<V: Vector, const N: usize>(&mut self, first: usize, offsets: impl Offsets);
+
+    /// Does it for the whole patch, in vectors that its rows hold whole.
+    #[inline(always)]
+    fn run<L: Lanes>(&mut self, patch: Patch, floats: usize) {
+        if let Some(run) = patch.of(COLUMNS) {
+            self.parts::<L::Wide>(run, patch.stride, floats / COLUMNS, L::HELD);
+        } else {
+            self.parts::<L>(patch.run, patch.stride, floats / LANES, 12);
         }
-    };
+    }
+
+    #[inline(always)]
+    fn parts<V: Vector>(&mut self, run: usize, stride: usize, vectors: usize, most: usize) {
+        let mut first = 0;
+        while first < vectors {
+            let left = (vectors - first).min(most);
+            let offset = |vector: usize| vector / run * stride + vector % run * V::LEN;
+            /// The largest of the listed counts that is no more than `left`.
+            macro_rules! held {
+                ($($n:literal)*) => {
+                    match left {
+                        $($n.. => {
+                            if first % run + $n <= run {
+                                let offsets = SideBySide { first: offset(first), len: V::LEN };
+                                self.sweep::<V, $n>(first * V::LEN, offsets);
+                            } else {
+                                let mut offsets = Anywhere::<$n>([0; $n]);
+                                for (v, at) in offsets.0.iter_mut().enumerate() {
+                                    *at = offset(first + v);
+                                }
+                                self.sweep::<V, $n>(first * V::LEN, offsets);
+                            }
+                            first += $n;
+                        })*
+                        _ => unreachable!("some vectors are left"),
+                    }
+                };
+            }
+            held!(18 12 9 6 4 3 2 1);
+        }
+    }
 }
 
 /// `sums[v] += gradient * image[place + offset of v]` over all (place, gradient) pairs in order,
@@ -125,53 +152,41 @@ pub(crate) fn gather<L: Lanes>(
     patch: Patch,
     sums: &mut [f32],
 ) {
-    let vectors = sums.len() / LANES;
-    let mut first = 0;
-    while first < vectors {
-        let held = held(vectors - first);
-        let sums = &mut sums[first * LANES..(first + held) * LANES];
-        with_offsets!(patch, first, held, [1 2 3 4 6 8 12], |V, offsets| {
-            gather_held::<L, V>(places, gradients, image, offsets, sums);
-        });
-        first += held;
-    }
+    let floats = sums.len();
+    Gather { places, gradients, image, sums }.run::<L>(patch, floats);
 }
 
-/// How many of some vectors to hold in registers at once.
-#[inline(always)]
-fn held(left: usize) -> usize {
-    match left {
-        12.. => 12,
-        8.. => 8,
-        6.. => 6,
-        _ => left.min(4),
-    }
+struct Gather<'a> {
+    places: &'a [f32],
+    gradients: &'a [f32],
+    image: &'a [f32],
+    sums: &'a mut [f32],
 }
 
-#[inline(always)]
-fn gather_held<L: Lanes, const V: usize>(
-    places: &[f32],
-    gradients: &[f32],
-    image: &[f32],
-    offsets: impl Offsets,
-    sums: &mut [f32],
-) {
-    let room = room::<V>(image.len(), offsets);
-    let mut held: [L; V] = std::array::from_fn(|v| L::load(&sums[v * LANES..]));
-    for (place, &gradient) in places.iter().zip(gradients) {
-        let place = place.to_bits() as usize;
-        assert!(place < room, "a gradient's place lies in the image");
-        let factor = L::splat(gradient);
-        // SAFETY: `place + offset + LANES <= image.len()` for every offset, by `room`.
-        unsafe {
-            let from = image.as_ptr().add(place);
-            for (v, held) in held.iter_mut().enumerate() {
-                *held = factor.mul_add(L::read(from.add(offsets.at(v))), *held);
+impl Sweep for Gather<'_> {
+    #[inline(always)]
+    fn sweep<V: Vector, const N: usize>(&mut self, first: usize, offsets: impl Offsets) {
+        let (sums, image) = (&mut self.sums[first..], self.image);
+        let room = room::<V, N>(image.len(), offsets);
+        let mut held = [V::splat(0.0); N];
+        for (held, sums) in held.iter_mut().zip(sums.chunks_exact(V::LEN)) {
+            *held = V::load(sums);
+        }
+        for (place, &gradient) in self.places.iter().zip(self.gradients) {
+            let place = place.to_bits() as usize;
+            assert!(place < room, "a gradient's place lies in the image");
+            let factor = V::splat(gradient);
+            // SAFETY: `place + offset + LEN <= image.len()` for every offset, by `room`.
+            unsafe {
+                let from = image.as_ptr().add(place);
+                for (v, held) in held.iter_mut().enumerate() {
+                    *held = factor.mul_add(V::read(from.add(offsets.at(v))), *held);
+                }
             }
         }
-    }
-    for (v, held) in held.into_iter().enumerate() {
-        held.store(&mut sums[v * LANES..]);
+        for (held, sums) in held.into_iter().zip(sums.chunks_exact_mut(V::LEN)) {
+            held.store(sums);
+        }
     }
 }
 
@@ -185,38 +200,35 @@ pub(crate) fn scatter<L: Lanes>(
     patch: Patch,
     image: &mut [f32],
 ) {
-    let vectors = kernel.len() / LANES;
-    let mut first = 0;
-    while first < vectors {
-        let held = held(vectors - first);
-        let kernel = &kernel[first * LANES..(first + held) * LANES];
-        with_offsets!(patch, first, held, [1 2 3 4 6 8 12], |V, offsets| {
-            scatter_held::<L, V>(places, gradients, kernel, offsets, image);
-        });
-        first += held;
-    }
+    Scatter { places, gradients, kernel, image }.run::<L>(patch, kernel.len());
 }
 
-#[inline(always)]
-fn scatter_held<L: Lanes, const V: usize>(
-    places: &[f32],
-    gradients: &[f32],
-    kernel: &[f32],
-    offsets: impl Offsets,
-    image: &mut [f32],
-) {
-    let room = room::<V>(image.len(), offsets);
-    let held: [L; V] = std::array::from_fn(|v| L::load(&kernel[v * LANES..]));
-    for (place, &gradient) in places.iter().zip(gradients) {
-        let place = place.to_bits() as usize;
-        assert!(place < room, "a gradient's place lies in the image");
-        let factor = L::splat(gradient);
-        // SAFETY: `place + offset + LANES <= image.len()` for every offset, by `room`.
-        unsafe {
-            let to = image.as_mut_ptr().add(place);
-            for (v, held) in held.iter().enumerate() {
-                let to = to.add(offsets.at(v));
-                factor.mul_add(*held, L::read(to)).write(to);
+struct Scatter<'a> {
+    places: &'a [f32],
+    gradients: &'a [f32],
+    kernel: &'a [f32],
+    image: &'a mut [f32],
+}
+
+impl Sweep for Scatter<'_> {
+    #[inline(always)]
+    fn sweep<V: Vector, const N: usize>(&mut self, first: usize, offsets: impl Offsets) {
+        let room = room::<V, N>(self.image.len(), offsets);
+        let mut held = [V::splat(0.0); N];
+        for (held, kernel) in held.iter_mut().zip(self.kernel[first..].chunks_exact(V::LEN)) {
+            *held = V::load(kernel);
+        }
+        for (place, &gradient) in self.places.iter().zip(self.gradients) {
+            let place = place.to_bits() as usize;
+            assert!(place < room, "a gradient's place lies in the image");
+            let factor = V::splat(gradient);
+            // SAFETY: `place + offset + LEN <= image.len()` for every offset, by `room`.
+            unsafe {
+                let to = self.image.as_mut_ptr().add(place);
+                for (v, held) in held.iter().enumerate() {
+                    let to = to.add(offsets.at(v));
+                    factor.mul_add(*held, V::read(to)).write(to);
+                }
             }
         }
     }
@@ -224,7 +236,7 @@ fn scatter_held<L: Lanes, const V: usize>(
 
 /// How many places there are from which every offset's vector lies within `len` floats.
 #[inline(always)]
-fn room<const V: usize>(len: usize, offsets: impl Offsets) -> usize {
-    let reach = (0..V).map(|v| offsets.at(v) + LANES).max().unwrap_or(0);
+fn room<V: Vector, const N: usize>(len: usize, offsets: impl Offsets) -> usize {
+    let reach = (0..N).map(|v| offsets.at(v) + V::LEN).max().unwrap_or(0);
     (len + 1).saturating_sub(reach)
 }

@@ -1,9 +1,10 @@
-//! The register tile: up to six rows by sixteen columns of a sum of products, which is the inside
+//! The register tile: some rows by sixteen columns of a sum of products, which is the inside
 //! of every convolution and matrix product here.
 
-use super::{LANES, Lanes};
+use super::{LANES, Vector};
 
-/// The most rows of a tile: 6 x 2 accumulators, two columns and a factor fill sixteen registers.
+/// The most rows of a tile where there are sixteen registers of eight floats: 6 x 2 sums, two
+/// columns and a factor fill them.
 pub(crate) const ROWS: usize = 6;
 /// Columns of a tile: two vectors.
 pub(crate) const COLUMNS: usize = 2 * LANES;
@@ -49,7 +50,8 @@ impl Tile<'_> {
 
 /// Adds the tile's products to `sums`, term by term in loop order.
 #[inline(always)]
-pub(crate) fn tile<L: Lanes, const R: usize>(t: Tile<'_>, sums: [[L; 2]; R]) -> [[L; 2]; R] {
+pub(crate) fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; R] {
+    const { assert!(W::LEN == COLUMNS) };
     t.check(R);
     let mut sums = sums;
     for outer in 0..t.counts[0] {
@@ -57,22 +59,50 @@ pub(crate) fn tile<L: Lanes, const R: usize>(t: Tile<'_>, sums: [[L; 2]; R]) -> 
             // SAFETY: `check` has seen the largest index of both operands in bounds, and all others
             // are smaller. The pointers step past the end only by wrapping arithmetic.
             unsafe {
-                let mut a = t.a.as_ptr().add(t.a_at + outer * t.a_steps[0] + inner * t.a_steps[1]);
+                let a = t.a.as_ptr().add(t.a_at + outer * t.a_steps[0] + inner * t.a_steps[1]);
                 let mut b = t.b.as_ptr().add(t.b_at + outer * t.b_steps[0] + inner * t.b_steps[1]);
+                let mut thirds = [a; R];
+                for (third, a) in thirds.iter_mut().enumerate().take(R.div_ceil(3)) {
+                    *a = a.wrapping_add(3 * third * t.a_row);
+                }
                 for _ in 0..t.counts[2] {
-                    let columns = [L::read(b), L::read(b.add(LANES))];
+                    let columns = W::read(b);
                     for (row, sum) in sums.iter_mut().enumerate() {
-                        let factor = L::splat(*a.add(row * t.a_row));
-                        sum[0] = factor.mul_add(columns[0], sum[0]);
-                        sum[1] = factor.mul_add(columns[1], sum[1]);
+                        let factor = *thirds[row / 3].add(row % 3 * t.a_row);
+                        *sum = W::splat(factor).mul_add(columns, *sum);
                     }
-                    a = a.wrapping_add(t.a_steps[2]);
+                    for a in thirds.iter_mut().take(R.div_ceil(3)) {
+                        *a = advance(*a, t.a_steps[2]);
+                    }
                     b = b.wrapping_add(t.b_steps[2]);
                 }
             }
         }
     }
     sums
+}
+
+/// `from + step`. On x86-64 so that the compiler does not see through it: left to itself it keeps a
+/// pointer for each row of a tile, more than there are registers, where one for every three rows
+/// reaches the others by addressing.
+#[inline(always)]
+fn advance(from: *const f32, step: usize) -> *const f32 {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let mut from = from;
+        // SAFETY: an addition of integers, which touches no memory.
+        unsafe {
+            std::arch::asm!(
+                "lea {from}, [{from} + 4 * {step}]",
+                from = inout(reg) from,
+                step = in(reg) step,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+        from
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    from.wrapping_add(step)
 }
 
 /// Runs `$body` with the const generic `$R` equal to `$rows`, which is 1 to [`ROWS`].
@@ -108,22 +138,39 @@ macro_rules! with_rows {
 }
 pub(crate) use with_rows;
 
+/// Runs `$body` with the const generic `$R` equal to `$rows`, which is 1 to `$L::ROWS`, at most 16.
+macro_rules! with_tile {
+    ($L:ident, $rows:expr, $R:ident => $body:expr) => {
+        $crate::kernel::simd::with_tile!(@ $L, $rows, $R => $body, [7 8 9 10 11 12 13 14 15 16])
+    };
+    (@ $L:ident, $rows:expr, $R:ident => $body:expr, [$($many:literal)*]) => {
+        match $rows {
+            $($many if $L::ROWS >= $many => {
+                const $R: usize = $many;
+                $body
+            })*
+            few => $crate::kernel::simd::with_rows!(few, $R => $body),
+        }
+    };
+}
+pub(crate) use with_tile;
+
 /// Reads up to sixteen columns; absent ones are 0.
 #[inline(always)]
-pub(crate) fn load_columns<L: Lanes>(from: &[f32], columns: usize) -> [L; 2] {
+pub(crate) fn load_columns<W: Vector>(from: &[f32], columns: usize) -> W {
     if columns >= COLUMNS {
-        [L::load(from), L::load(&from[LANES..])]
+        W::load(from)
     } else {
         let mut padded = [0.0; COLUMNS];
         padded[..columns].copy_from_slice(&from[..columns]);
-        [L::load(&padded), L::load(&padded[LANES..])]
+        W::load(&padded)
     }
 }
 
 /// Writes each row's first `columns` columns, `stride` apart.
 #[inline(always)]
-pub(crate) fn store_rows<L: Lanes, const R: usize>(
-    rows: [[L; 2]; R],
+pub(crate) fn store_rows<W: Vector, const R: usize>(
+    rows: [W; R],
     to: &mut [f32],
     stride: usize,
     columns: usize,
@@ -131,12 +178,10 @@ pub(crate) fn store_rows<L: Lanes, const R: usize>(
     for (row, sums) in rows.into_iter().enumerate() {
         let to = &mut to[row * stride..];
         if columns >= COLUMNS {
-            sums[0].store(to);
-            sums[1].store(&mut to[LANES..]);
+            sums.store(to);
         } else {
             let mut padded = [0.0; COLUMNS];
-            sums[0].store(&mut padded);
-            sums[1].store(&mut padded[LANES..]);
+            sums.store(&mut padded);
             to[..columns].copy_from_slice(&padded[..columns]);
         }
     }
