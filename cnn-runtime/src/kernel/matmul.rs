@@ -1,7 +1,8 @@
 //! Matrix products over panels of sixteen columns.
 
 use super::simd::{
-    COLUMNS, Lanes, Tile, Vector, load_columns, store_rows, tile, vectorized, with_tile,
+    COLUMNS, Lanes, Tile, Vector, load_columns, load_rows, relu_rows, store_rows, tile, vectorized,
+    with_tile,
 };
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
@@ -115,15 +116,11 @@ fn multiply_body<L: Lanes>(
                 with_tile!(L, count, R => {
                     let mut sums = [bias; R];
                     if from > 0 {
-                        for (r, sum) in sums.iter_mut().enumerate() {
-                            *sum = load_columns(&y[r * columns..], left);
-                        }
+                        sums = load_rows(y, columns, left);
                     }
                     sums = tile::<L::Wide, R>(product, sums);
                     if relu && last {
-                        for sum in &mut sums {
-                            *sum = sum.relu();
-                        }
+                        sums = relu_rows(sums);
                     }
                     store_rows(sums, y, columns, left);
                 });

@@ -4,7 +4,7 @@ use super::At;
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{even_parts, pack_panel, panels_len};
 use crate::kernel::simd::{
-    COLUMNS, Lanes, Tile, Vector, load_columns, store_rows, tile, vectorized, with_tile,
+    COLUMNS, Lanes, Tile, load_columns, load_rows, relu_rows, store_rows, tile, vectorized, with_tile,
 };
 
 /// A convolution of fixed shape: `y[p, q, o] = bias[o] + sum over i, j, c of
@@ -413,9 +413,7 @@ pub(super) fn convolve_row<L: Lanes>(
         with_tile!(L, count, R => {
             let mut sums = tile::<L::Wide, R>(product, [bias; R]);
             if conv.relu {
-                for sum in &mut sums {
-                    *sum = sum.relu();
-                }
+                sums = relu_rows(sums);
             }
             store_rows(sums, y, stride, channels);
         });
@@ -465,10 +463,7 @@ fn group_gradient<L: Lanes>(
                 let to = &mut kernel[(outer * counts[2] + tap) * channels + first + channel..];
                 let left = filters - channel;
                 with_tile!(L, count, R => {
-                    let mut sums = [L::Wide::splat(0.0); R];
-                    for (r, sum) in sums.iter_mut().enumerate() {
-                        *sum = load_columns(&to[r * channels..], left);
-                    }
+                    let sums = load_rows::<L::Wide, R>(to, channels, left);
                     store_rows(tile::<L::Wide, R>(product, sums), to, channels, left);
                 });
             }

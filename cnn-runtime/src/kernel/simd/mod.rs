@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
 pub(crate) use sparse::{Patch, STOPPED, gather, list, scatter};
-pub(crate) use tile::{COLUMNS, ROWS, Tile, load_columns, store_rows, tile, with_rows, with_tile};
+pub(crate) use tile::{
+    COLUMNS, ROWS, Tile, load_columns, load_rows, relu_rows, store_rows, tile, with_rows, with_tile,
+};
 
 /// Floats in one [`Lanes`] value, on every path.
 pub(crate) const LANES: usize = 8;
@@ -63,6 +65,24 @@ pub(crate) trait Vector: Copy {
         unsafe { self.write(to.as_mut_ptr()) }
     }
 }
+
+/// Repeats `$body` with the constant `$i` from 0 to `$n - 1`, at most 17: the compiler does not unroll
+/// loops as long as these by itself, and without it arrays of vectors would live in memory.
+macro_rules! unrolled {
+    ($n:expr, $i:ident => $body:expr) => {
+        $crate::kernel::simd::unrolled!(
+            @ $n, $i => $body, [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17]
+        )
+    };
+    (@ $n:expr, $i:ident => $body:expr, [$($value:literal)*]) => {$(
+        if $n > $value {
+            #[allow(non_upper_case_globals)]
+            const $i: usize = $value;
+            $body;
+        }
+    )*};
+}
+pub(crate) use unrolled;
 
 /// Eight floats, and what a path has for sixteen.
 pub(crate) trait Lanes: Vector {

@@ -1,6 +1,6 @@
 //! Inner loops over the few non-zero gradients that pooling and relu leave.
 
-use super::{COLUMNS, LANES, Lanes, Vector};
+use super::{COLUMNS, LANES, Lanes, Vector, unrolled};
 
 /// A route's mark for a window that sends no gradient back.
 pub(crate) const STOPPED: u32 = u32::MAX;
@@ -169,9 +169,7 @@ impl Sweep for Gather<'_> {
         let (sums, image) = (&mut self.sums[first..], self.image);
         let room = room::<V, N>(image.len(), offsets);
         let mut held = [V::splat(0.0); N];
-        for (held, sums) in held.iter_mut().zip(sums.chunks_exact(V::LEN)) {
-            *held = V::load(sums);
-        }
+        unrolled!(N, v => held[v] = V::load(&sums[v * V::LEN..]));
         for (place, &gradient) in self.places.iter().zip(self.gradients) {
             let place = place.to_bits() as usize;
             assert!(place < room, "a gradient's place lies in the image");
@@ -179,14 +177,12 @@ impl Sweep for Gather<'_> {
             // SAFETY: `place + offset + LEN <= image.len()` for every offset, by `room`.
             unsafe {
                 let from = image.as_ptr().add(place);
-                for (v, held) in held.iter_mut().enumerate() {
-                    *held = factor.mul_add(V::read(from.add(offsets.at(v))), *held);
-                }
+                unrolled!(N, v => {
+                    held[v] = factor.mul_add(V::read(from.add(offsets.at(v))), held[v]);
+                });
             }
         }
-        for (held, sums) in held.into_iter().zip(sums.chunks_exact_mut(V::LEN)) {
-            held.store(sums);
-        }
+        unrolled!(N, v => held[v].store(&mut sums[v * V::LEN..]));
     }
 }
 
@@ -215,9 +211,8 @@ impl Sweep for Scatter<'_> {
     fn sweep<V: Vector, const N: usize>(&mut self, first: usize, offsets: impl Offsets) {
         let room = room::<V, N>(self.image.len(), offsets);
         let mut held = [V::splat(0.0); N];
-        for (held, kernel) in held.iter_mut().zip(self.kernel[first..].chunks_exact(V::LEN)) {
-            *held = V::load(kernel);
-        }
+        let kernel = &self.kernel[first..];
+        unrolled!(N, v => held[v] = V::load(&kernel[v * V::LEN..]));
         for (place, &gradient) in self.places.iter().zip(self.gradients) {
             let place = place.to_bits() as usize;
             assert!(place < room, "a gradient's place lies in the image");
@@ -225,10 +220,10 @@ impl Sweep for Scatter<'_> {
             // SAFETY: `place + offset + LEN <= image.len()` for every offset, by `room`.
             unsafe {
                 let to = self.image.as_mut_ptr().add(place);
-                for (v, held) in held.iter().enumerate() {
+                unrolled!(N, v => {
                     let to = to.add(offsets.at(v));
-                    factor.mul_add(*held, V::read(to)).write(to);
-                }
+                    factor.mul_add(held[v], V::read(to)).write(to);
+                });
             }
         }
     }

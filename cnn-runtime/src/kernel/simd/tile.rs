@@ -1,7 +1,7 @@
 //! The register tile: some rows by sixteen columns of a sum of products, which is the inside
 //! of every convolution and matrix product here.
 
-use super::{LANES, Vector};
+use super::{LANES, Vector, unrolled};
 
 /// The most rows of a tile where there are sixteen registers of eight floats: 6 x 2 sums, two
 /// columns and a factor fill them.
@@ -62,18 +62,14 @@ pub(crate) fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; 
                 let a = t.a.as_ptr().add(t.a_at + outer * t.a_steps[0] + inner * t.a_steps[1]);
                 let mut b = t.b.as_ptr().add(t.b_at + outer * t.b_steps[0] + inner * t.b_steps[1]);
                 let mut thirds = [a; R];
-                for (third, a) in thirds.iter_mut().enumerate().take(R.div_ceil(3)) {
-                    *a = a.wrapping_add(3 * third * t.a_row);
-                }
+                unrolled!(R.div_ceil(3), i => thirds[i] = a.wrapping_add(3 * i * t.a_row));
                 for _ in 0..t.counts[2] {
                     let columns = W::read(b);
-                    for (row, sum) in sums.iter_mut().enumerate() {
+                    unrolled!(R, row => {
                         let factor = *thirds[row / 3].add(row % 3 * t.a_row);
-                        *sum = W::splat(factor).mul_add(columns, *sum);
-                    }
-                    for a in thirds.iter_mut().take(R.div_ceil(3)) {
-                        *a = advance(*a, t.a_steps[2]);
-                    }
+                        sums[row] = W::splat(factor).mul_add(columns, sums[row]);
+                    });
+                    unrolled!(R.div_ceil(3), i => thirds[i] = advance(thirds[i], t.a_steps[2]));
                     b = b.wrapping_add(t.b_steps[2]);
                 }
             }
@@ -175,14 +171,36 @@ pub(crate) fn store_rows<W: Vector, const R: usize>(
     stride: usize,
     columns: usize,
 ) {
-    for (row, sums) in rows.into_iter().enumerate() {
-        let to = &mut to[row * stride..];
-        if columns >= COLUMNS {
-            sums.store(to);
-        } else {
+    if columns >= COLUMNS {
+        unrolled!(R, row => rows[row].store(&mut to[row * stride..]));
+    } else {
+        unrolled!(R, row => {
             let mut padded = [0.0; COLUMNS];
-            sums.store(&mut padded);
-            to[..columns].copy_from_slice(&padded[..columns]);
-        }
+            rows[row].store(&mut padded);
+            to[row * stride..][..columns].copy_from_slice(&padded[..columns]);
+        });
     }
+}
+
+/// Reads what [`store_rows`] writes.
+#[inline(always)]
+pub(crate) fn load_rows<W: Vector, const R: usize>(
+    from: &[f32],
+    stride: usize,
+    columns: usize,
+) -> [W; R] {
+    let mut rows = [W::splat(0.0); R];
+    if columns >= COLUMNS {
+        unrolled!(R, row => rows[row] = W::load(&from[row * stride..]));
+    } else {
+        unrolled!(R, row => rows[row] = load_columns(&from[row * stride..], columns));
+    }
+    rows
+}
+
+/// A relu of each row.
+#[inline(always)]
+pub(crate) fn relu_rows<W: Vector, const R: usize>(mut rows: [W; R]) -> [W; R] {
+    unrolled!(R, row => rows[row] = rows[row].relu());
+    rows
 }
