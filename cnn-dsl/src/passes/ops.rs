@@ -205,7 +205,7 @@ pub(crate) fn float(value: f64) -> TokenStream {
     decimal(value as f32)
 }
 
-fn conv_descriptor(layer: &Layer, conv: &Conv2D, relu: bool) -> TokenStream {
+fn conv_descriptor(layer: &Layer, conv: &Conv2D, relu: bool, winograd: bool) -> TokenStream {
     let (input, filters) = (array(&layer.input().0), number(conv.filters));
     let kernel = array(&conv.kernel_size);
     let settings = settings(conv.strides, conv.dilation_rate, conv.padding, conv.use_bias, relu);
@@ -213,7 +213,8 @@ fn conv_descriptor(layer: &Layer, conv: &Conv2D, relu: bool) -> TokenStream {
         let groups = number(conv.groups);
         quote!(.groups(#groups))
     });
-    quote!(Conv2D::new(#input, #filters, #kernel) #groups #settings)
+    let winograd = winograd.then(|| quote!(.winograd()));
+    quote!(Conv2D::new(#input, #filters, #kernel) #groups #settings #winograd)
 }
 
 /// What a convolution's description says beside its sizes, where that is not the usual.
@@ -255,8 +256,33 @@ struct ConvSizes {
     group: [u64; 2],
     padded: u64,
     is_padded: bool,
-    /// Rows, columns and floats of the output's gradient, spread out and framed.
+    /// Floats of the output's gradient, spread out and framed.
     spread: u64,
+    /// If Winograd's algorithm computes it: rows and columns of input and output.
+    winograd: Option<[[u64; 2]; 2]>,
+}
+
+/// Whether Winograd's algorithm computes a convolution: it works on tiles of two by two outputs and
+/// vectors of sixteen channels.
+fn is_winograd(layer: &Layer, conv: &Conv2D) -> bool {
+    let [rows, columns, filters] = dims(&layer.output);
+    conv.kernel_size == [3, 3]
+        && [conv.strides, conv.dilation_rate] == [[1, 1]; 2]
+        && conv.groups == 1
+        && layer.input().last() >= PANEL
+        && filters >= PANEL
+        && rows.min(columns) >= 4
+}
+
+/// Floats of Winograd's packed weights.
+fn winograd_packed(channels: u64, filters: u64) -> u64 {
+    filters.next_multiple_of(PANEL) * (16 * channels + 1)
+}
+
+/// Floats of Winograd's tiles: as many rows of them as make 64, at least one.
+fn winograd_scratch([down, across]: [u64; 2], channels: u64) -> u64 {
+    let rows = (64 / across).clamp(1, down);
+    rows * across * 16 * (channels.next_multiple_of(PANEL) + PANEL)
 }
 
 impl ConvSizes {
@@ -271,6 +297,8 @@ impl ConvSizes {
             padded: (rows + top + bottom) * (columns + left + right) * channels,
             is_padded: conv.padding != [0; 4],
             spread: (rows + extent(0)) * (columns + extent(1)) * conv.filters,
+            winograd: is_winograd(layer, conv)
+                .then(|| [[rows, columns], [layer.output.0[0], layer.output.0[1]]]),
         }
     }
 
@@ -282,13 +310,28 @@ impl ConvSizes {
         self.panels(self.group[1], self.group[0])
     }
 
+    /// Of `backward`, for the input's gradient.
+    fn mirrored_scratch(&self) -> u64 {
+        let tiles = |[[rows, columns], _]: [[u64; 2]; 2]| [rows.div_ceil(2), columns.div_ceil(2)];
+        self.winograd.map_or(0, |sizes| winograd_scratch(tiles(sizes), self.group[1]))
+    }
+
     /// Of all groups, with a bias each.
     fn panels(&self, inputs: u64, outputs: u64) -> u64 {
+        if self.winograd.is_some() {
+            return winograd_packed(inputs, outputs);
+        }
         self.groups * (panels(self.places * inputs, outputs) + outputs.next_multiple_of(PANEL))
     }
 
     fn forward_scratch(&self) -> u64 {
-        if self.is_padded { self.padded } else { 0 }
+        match self.winograd {
+            Some([_, [rows, columns]]) => {
+                winograd_scratch([rows.div_ceil(2), columns.div_ceil(2)], self.group[0])
+            }
+            None if self.is_padded => self.padded,
+            None => 0,
+        }
     }
 }
 
@@ -311,9 +354,12 @@ pub(crate) fn convolution(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&La
             gradients: weights(layer),
             ..Sizes::default()
         }),
-        scratch: [sizes.forward_scratch(), sizes.padded + sizes.spread + PANEL],
+        scratch: [
+            sizes.forward_scratch(),
+            sizes.padded + sizes.spread + PANEL + sizes.mirrored_scratch(),
+        ],
         needs: Needs { input: true, output: true, ..Needs::default() },
-        ..image_op(layer, "Conv2D", conv_descriptor(layer, conv, relu))
+        ..image_op(layer, "Conv2D", conv_descriptor(layer, conv, relu, sizes.winograd.is_some()))
     }
 }
 
@@ -324,12 +370,19 @@ fn conv_pool(
     pool: &MaxPooling2D,
     fused: &[&Layer],
 ) -> Op {
-    let sizes = ConvSizes::of(layer, conv);
+    let mut sizes = ConvSizes::of(layer, conv);
+    // A window is one of Winograd's tiles, or it goes without.
+    sizes.winograd = sizes.winograd.filter(|_| pool.pool_size == [2, 2]);
     let output = fused.last().map_or_else(|| layer.output.clone(), |last| last.output.clone());
     let row = (conv.kernel_size[1] * layer.input().last()).next_multiple_of(LANES);
     let patch = conv.kernel_size[0] * row;
     let places = output.0[0] * output.0[1];
-    let (conv_descriptor, window) = (conv_descriptor(layer, conv, relu), array(&pool.pool_size));
+    let conv_descriptor = conv_descriptor(layer, conv, relu, sizes.winograd.is_some());
+    let window = array(&pool.pool_size);
+    let forward_scratch = match sizes.winograd {
+        Some(_) => winograd_scratch([output.0[0], output.0[1]], sizes.group[0]),
+        None => sizes.forward_scratch() + pool.pool_size[0] * layer.output.0[1] * PANEL,
+    };
     Op {
         layers: names(fused),
         output,
@@ -340,10 +393,7 @@ fn conv_pool(
             gradients: conv.filters * (patch + 1),
             ..Sizes::default()
         }),
-        scratch: [
-            sizes.forward_scratch() + pool.pool_size[0] * layer.output.0[1] * PANEL,
-            2 * (sizes.padded + LANES) + 2 * PANEL * places,
-        ],
+        scratch: [forward_scratch, 2 * (sizes.padded + LANES) + 2 * PANEL * places],
         needs: Needs { input: true, route: true, ..Needs::default() },
         ..image_op(layer, "ConvPool", quote!(ConvPool::new(#conv_descriptor, #window)))
     }

@@ -1,10 +1,12 @@
 //! `Conv2D`: correlation over height and width, channels last.
 
 use super::At;
+use super::winograd::{self, Winograd};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{even_parts, pack_panel, panels_len};
 use crate::kernel::simd::{
-    COLUMNS, Lanes, Tile, load_columns, load_rows, relu_rows, store_rows, tile, vectorized, with_tile,
+    COLUMNS, Lanes, Tile, load_columns, load_rows, relu_rows, store_rows, tile, vectorized,
+    with_tile,
 };
 
 /// A convolution of fixed shape: `y[p, q, o] = bias[o] + sum over i, j, c of
@@ -24,6 +26,7 @@ pub struct Conv2D {
     padding: [usize; 4],
     bias: bool,
     pub(super) relu: bool,
+    winograd: bool,
     pub(super) at: At,
 }
 
@@ -42,6 +45,7 @@ impl Conv2D {
             padding: [0; 4],
             bias: true,
             relu: false,
+            winograd: false,
             at: At::START,
         }
     }
@@ -80,6 +84,30 @@ impl Conv2D {
     #[must_use]
     pub const fn relu(self) -> Self {
         Self { relu: true, ..self }
+    }
+
+    /// By Winograd's algorithm: less than half of the multiplications, for 3x3 kernels with strides,
+    /// dilation and groups of 1.
+    #[must_use]
+    pub const fn winograd(self) -> Self {
+        let square = self.kernel[0] == 3 && self.kernel[1] == 3;
+        let dense = self.strides[0] * self.strides[1] * self.dilation[0] * self.dilation[1] == 1;
+        assert!(square && dense && self.groups == 1);
+        Self { winograd: true, ..self }
+    }
+
+    /// Its sizes for Winograd's algorithm, if that is how it goes.
+    pub(super) const fn as_winograd(&self) -> Option<Winograd> {
+        if !self.winograd {
+            return None;
+        }
+        let ([top, _, left, _], [rows, columns, _]) = (self.padding, self.output());
+        Some(Winograd {
+            input: self.input,
+            frame: [top, left],
+            filters: self.filters,
+            tiles: [rows.div_ceil(2), columns.div_ceil(2)],
+        })
     }
 
     /// Where its weights lie.
@@ -138,6 +166,9 @@ impl Conv2D {
     /// Floats of its packed weights: of each group panels of sixteen channels, and the bias.
     #[must_use]
     pub const fn packed_len(&self) -> usize {
+        if self.winograd {
+            return Winograd::packed_len(self.input[2], self.filters);
+        }
         self.groups * self.packed_group()
     }
 
@@ -158,17 +189,25 @@ impl Conv2D {
         self.weights_len()
     }
 
-    /// Scratch floats of `forward`: the padded input.
+    /// Scratch floats of `forward`: the padded input, or Winograd's tiles.
     #[must_use]
     pub const fn forward_scratch(&self) -> usize {
-        if self.is_padded() { self.padded_len() } else { 0 }
+        if let Some(winograd) = self.as_winograd() {
+            winograd.scratch()
+        } else if self.is_padded() {
+            self.padded_len()
+        } else {
+            0
+        }
     }
 
-    /// Scratch floats of `backward`: the padded input and the spread out gradient.
+    /// Scratch floats of `backward`: the padded input, the spread out gradient, and what the input's
+    /// gradient takes.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
-        let [rows, columns, channels] = self.mirrored().input;
-        self.padded_len() + rows * columns * channels + COLUMNS
+        let mirrored = self.mirrored();
+        let [rows, columns, channels] = mirrored.input;
+        self.padded_len() + rows * columns * channels + COLUMNS + mirrored.forward_scratch()
     }
 
     const fn is_padded(&self) -> bool {
@@ -200,6 +239,11 @@ impl Conv2D {
         let weights = &weights[self.at.weights..][..self.weights_len()];
         let (kernel, bias) = weights.split_at(self.taps() * self.filters);
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
+        if self.winograd {
+            let (channels, filters) = (self.input[2], self.filters);
+            let tap = |place: usize, c, o| kernel[(place * channels + c) * filters + o];
+            return Winograd::pack(channels, filters, tap, bias, packed);
+        }
         let [_, filters] = self.group();
         for (g, packed) in packed.chunks_exact_mut(self.packed_group()).enumerate() {
             let (panels, packed_bias) = packed.split_at_mut(panels_len(self.taps(), filters));
@@ -220,6 +264,10 @@ impl Conv2D {
         let ([height, width], [channels, filters]) = (self.kernel, self.group());
         let mirrored = self.mirrored();
         let panels = &mut transposed[self.at.transposed..][..mirrored.packed_len()];
+        if self.winograd {
+            let tap = |place, o, c| kernel[((8 - place) * channels + c) * filters + o];
+            return Winograd::pack(filters, channels, tap, &[], panels);
+        }
         for (g, panels) in panels.chunks_exact_mut(mirrored.packed_group()).enumerate() {
             for (p, panel) in panels.chunks_exact_mut(mirrored.taps() * COLUMNS).enumerate() {
                 pack_panel(panel, p * COLUMNS, channels, |tap, c| {
@@ -257,12 +305,24 @@ impl Conv2D {
     /// One image: `x` and `y` are height x width x channels.
     pub fn forward(&self, packed: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         let packed = &packed[self.at.packed..][..self.packed_len()];
-        if self.is_padded() {
+        if self.winograd {
+            self.run(packed, x, y, scratch);
+        } else if self.is_padded() {
             let padded = &mut scratch[..self.padded_len()];
             self.pad(x, padded);
             convolve(self, packed, padded, y);
         } else {
             convolve(self, packed, x, y);
+        }
+    }
+
+    /// One image that has its frame, if it needs one.
+    fn run(&self, packed: &[f32], image: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+        if let Some(winograd) = self.as_winograd() {
+            let y = winograd::Image { shape: self.output(), relu: self.relu, y };
+            winograd::convolve_image(&winograd, packed, image, y, scratch);
+        } else {
+            convolve(self, packed, image, y);
         }
     }
 
@@ -281,7 +341,7 @@ impl Conv2D {
         let (padded, scratch) = scratch.split_at_mut(self.padded_len());
         self.pad(x, padded);
         let mirrored = self.mirrored();
-        let spread = &mut scratch[..mirrored.padded_len() + COLUMNS];
+        let (spread, scratch) = scratch.split_at_mut(mirrored.padded_len() + COLUMNS);
         self.spread(y, dy, spread);
         let gradients = &mut gradients[self.at.gradients..][..self.weights_len()];
         let (kernel, bias) = gradients.split_at_mut(self.taps() * self.filters);
@@ -291,7 +351,7 @@ impl Conv2D {
         }
         if let Some(dx) = dx {
             let panels = &transposed[self.at.transposed..][..mirrored.packed_len()];
-            convolve(&mirrored, panels, spread, dx);
+            mirrored.run(panels, spread, dx, scratch);
         }
     }
 

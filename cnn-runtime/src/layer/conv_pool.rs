@@ -2,11 +2,12 @@
 //! back visits only the one place in each window that won.
 
 use super::conv::convolve_row;
+use super::winograd::{self, Sink, Winograd};
 use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, LANES, Lanes, Patch, STOPPED, gather, list, load_columns, scatter, vectorized,
+    COLUMNS, LANES, Lanes, Patch, STOPPED, Vector, gather, list, load_columns, scatter, vectorized,
 };
 
 /// The most places in a window.
@@ -25,6 +26,8 @@ impl ConvPool {
     #[must_use]
     pub const fn new(conv: Conv2D, pool: [usize; 2]) -> Self {
         assert!(pool[0] * pool[1] <= MAX_WINDOW);
+        // A window is a tile's outputs.
+        assert!(conv.as_winograd().is_none() || pool[0] == 2 && pool[1] == 2);
         Self { conv, pool }
     }
 
@@ -82,6 +85,9 @@ impl ConvPool {
     /// Scratch floats of `forward`: the padded input, and the rows of one row of windows.
     #[must_use]
     pub const fn forward_scratch(&self) -> usize {
+        if let Some(winograd) = self.as_winograd() {
+            return winograd.scratch();
+        }
         self.conv.forward_scratch() + self.pool[0] * self.conv.output()[1] * COLUMNS
     }
 
@@ -90,6 +96,13 @@ impl ConvPool {
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
         2 * self.image_len() + 2 * COLUMNS * self.places()
+    }
+
+    /// Its sizes for Winograd's algorithm, if that is how it goes: a tile for each whole window.
+    const fn as_winograd(&self) -> Option<Winograd> {
+        let Some(winograd) = self.conv.as_winograd() else { return None };
+        let [rows, columns, _] = self.output();
+        Some(Winograd { tiles: [rows, columns], ..winograd })
     }
 
     /// The padded input, and what a vector may read beyond it.
@@ -127,6 +140,11 @@ impl ConvPool {
         scratch: &mut [f32],
     ) {
         let packed = &packed[self.conv.at.packed..][..self.packed_len()];
+        let route = route.unwrap_or_default();
+        if let Some(winograd) = self.as_winograd() {
+            let tiles = Windows { this: self, places: self.places_in_window(), y, route };
+            return convolve_tiles(&winograd, packed, x, tiles, scratch);
+        }
         let (padded, rows) = scratch.split_at_mut(self.conv.forward_scratch());
         let image = if padded.is_empty() {
             x
@@ -134,7 +152,7 @@ impl ConvPool {
             self.conv.pad(x, padded);
             padded
         };
-        forward(self, packed, image, y, route.unwrap_or_default(), rows);
+        forward(self, packed, image, y, route, rows);
     }
 
     /// One image: adds to the shard's `gradients`, and writes the input's gradient `dx` if there is
@@ -189,6 +207,14 @@ impl ConvPool {
 }
 
 vectorized! {
+    fn convolve_tiles(
+        winograd: &Winograd,
+        packed: &[f32],
+        x: &[f32],
+        windows: Windows<'_>,
+        scratch: &mut [f32],
+    ) = convolve_tiles_body;
+
     fn forward(
         this: &ConvPool,
         packed: &[f32],
@@ -208,6 +234,43 @@ vectorized! {
         gradients: &mut [f32],
         scratch: &mut [f32],
     ) = backward_body;
+}
+
+#[inline(always)]
+fn convolve_tiles_body<L: Lanes>(
+    winograd: &Winograd,
+    packed: &[f32],
+    x: &[f32],
+    mut windows: Windows<'_>,
+    scratch: &mut [f32],
+) {
+    winograd::convolve::<L>(winograd, packed, x, scratch, &mut windows);
+}
+
+/// Pools Winograd's tiles, of which each is a window.
+struct Windows<'a> {
+    this: &'a ConvPool,
+    places: [f32; MAX_WINDOW],
+    y: &'a mut [f32],
+    route: &'a mut [f32],
+}
+
+impl Sink for Windows<'_> {
+    #[inline(always)]
+    fn put<W: Vector>(&mut self, filter: usize, [row, column]: [usize; 2], outputs: [W; 4]) {
+        let mut rows = [0.0; 4 * COLUMNS];
+        for (output, to) in outputs.into_iter().zip(rows.chunks_exact_mut(COLUMNS)) {
+            output.store(to);
+        }
+        let window = Window { rows: &rows, width: 2 * COLUMNS, first: 0 };
+        let (best, winners) = window.pool([2, 2], &self.places, self.this.conv.relu);
+        let [_, columns, channels] = self.this.output();
+        let at = (row * columns + column) * channels + filter;
+        copy_columns(&mut self.y[at..], &best, channels - filter);
+        if !self.route.is_empty() {
+            copy_columns(&mut self.route[at..], &winners, channels - filter);
+        }
+    }
 }
 
 #[inline(always)]

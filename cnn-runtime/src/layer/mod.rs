@@ -25,6 +25,7 @@ pub mod pool;
 pub mod rescaling;
 pub mod softmax;
 pub mod up_sampling;
+mod winograd;
 
 pub use activation::Activation;
 pub use average_pool::AveragePooling2D;

@@ -78,17 +78,20 @@ fn unguarded(at: usize, buffer: &[f32]) -> Vec<f32> {
     buffer[at..].to_vec()
 }
 
-/// The same table on both paths: `each` gets a function that compares one entry's runs.
-fn on_both_paths<T: std::fmt::Debug>(table: &[T], run: impl Fn(&T) -> Made<f32>) {
-    let all = |portable| -> Vec<_> {
-        Path::force_portable(portable);
+/// The same table on all paths that this CPU has.
+fn on_all_paths<T: std::fmt::Debug>(table: &[T], run: impl Fn(&T) -> Made<f32>) {
+    let all = |path| -> Vec<_> {
+        Path::force(Some(path));
         let made = table.iter().map(|entry| run(entry).bits()).collect();
-        // Tests beside this one get the same bits on either path.
-        Path::force_portable(false);
+        // Tests beside this one get the same bits on any path.
+        Path::force(None);
         made
     };
-    for ((entry, best), portable) in table.iter().zip(all(false)).zip(all(true)) {
-        assert!(best == portable, "{entry:?} differs between {:?} and plain Rust", Path::best());
+    let best = all(Path::best());
+    for &path in &Path::all()[1..] {
+        for ((entry, best), other) in table.iter().zip(&best).zip(&all(path)) {
+            assert!(best == other, "{entry:?} differs between {:?} and {path:?}", Path::best());
+        }
     }
 }
 
@@ -96,9 +99,9 @@ fn on_both_paths<T: std::fmt::Debug>(table: &[T], run: impl Fn(&T) -> Made<f32>)
 /// Rust has no fused multiply-add instruction here and is slow.
 #[test]
 fn plain_rust_gives_the_bits_of_the_best_path() {
-    on_both_paths(&conv::convolutions(), |layer| conv::run(layer, Numbers::Noise, 1));
-    on_both_paths(&conv::pooled_convolutions(), |layer| conv::run(layer, Numbers::Noise, 1));
-    on_both_paths(&conv::poolings(), |layer| conv::run_pooling(layer, Numbers::Noise));
-    on_both_paths(&windows::table(), |entry| windows::run(entry, Numbers::Noise, 1));
-    on_both_paths(&dense::table(), |entry| dense::run(entry, Numbers::Noise));
+    on_all_paths(&conv::convolutions(), |layer| conv::run(layer, Numbers::Noise, 1));
+    on_all_paths(&conv::pooled_convolutions(), |layer| conv::run(layer, Numbers::Noise, 1));
+    on_all_paths(&conv::poolings(), |layer| conv::run_pooling(layer, Numbers::Noise));
+    on_all_paths(&windows::table(), |entry| windows::run(entry, Numbers::Noise, 1));
+    on_all_paths(&dense::table(), |entry| dense::run(entry, Numbers::Noise));
 }

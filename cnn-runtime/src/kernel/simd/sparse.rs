@@ -94,19 +94,23 @@ impl<const V: usize> Offsets for Anywhere<V> {
     }
 }
 
+/// The most vectors that are worked on at a time.
+const MOST: usize = 18;
+
 /// What is done with a patch's vectors for all (place, gradient) pairs: as many vectors at a time
 /// as registers hold.
 trait Sweep {
     /// Does it for the vectors from `first` floats of the patch on.
     fn sweep<V: Vector, const N: usize>(&mut self, first: usize, offsets: impl Offsets);
 
-    /// Does it for the whole patch, in vectors that its rows hold whole.
+    /// Does it for the whole patch, in vectors that its rows hold whole, at most `wide` or
+    /// `narrow` at a time.
     #[inline(always)]
-    fn run<L: Lanes>(&mut self, patch: Patch, floats: usize) {
+    fn run<L: Lanes>(&mut self, patch: Patch, floats: usize, [wide, narrow]: [usize; 2]) {
         if let Some(run) = patch.of(COLUMNS) {
-            self.parts::<L::Wide>(run, patch.stride, floats / COLUMNS, L::HELD);
+            self.parts::<L::Wide>(run, patch.stride, floats / COLUMNS, wide);
         } else {
-            self.parts::<L>(patch.run, patch.stride, floats / LANES, 12);
+            self.parts::<L>(patch.run, patch.stride, floats / LANES, narrow);
         }
     }
 
@@ -153,7 +157,11 @@ pub(crate) fn gather<L: Lanes>(
     sums: &mut [f32],
 ) {
     let floats = sums.len();
-    Gather { places, gradients, image, sums }.run::<L>(patch, floats);
+    Gather { places, gradients, image, sums }.run::<L>(
+        patch,
+        floats,
+        [L::HELD, MOST.min(2 * L::HELD)],
+    );
 }
 
 struct Gather<'a> {
@@ -196,7 +204,9 @@ pub(crate) fn scatter<L: Lanes>(
     patch: Patch,
     image: &mut [f32],
 ) {
-    Scatter { places, gradients, kernel, image }.run::<L>(patch, kernel.len());
+    // Patches overlap, so that the cut into parts is part of the order of the sum: the same one on all
+    // paths, though one with few registers then reads the kernel from memory.
+    Scatter { places, gradients, kernel, image }.run::<L>(patch, kernel.len(), [MOST; 2]);
 }
 
 struct Scatter<'a> {

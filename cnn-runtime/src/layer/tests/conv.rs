@@ -58,13 +58,33 @@ enum Fast {
 }
 
 impl Entry {
-    fn new(slow: reference::Conv2D, bias: bool, relu: bool, pool: Option<[usize; 2]>) -> Self {
+    /// All ways to compute it.
+    fn all(
+        slow: reference::Conv2D,
+        bias: bool,
+        relu: bool,
+        pool: Option<[usize; 2]>,
+    ) -> impl Iterator<Item = Self> {
+        let dense = [slow.kernel_size, slow.strides, slow.dilation] == [[3, 3], [1, 1], [1, 1]];
+        let winograd = dense && matches!(pool, None | Some([2, 2]));
+        let entry = move |winograd| Self::new(slow, bias, relu, pool, winograd);
+        [Some(entry(false)), winograd.then(|| entry(true))].into_iter().flatten()
+    }
+
+    fn new(
+        slow: reference::Conv2D,
+        bias: bool,
+        relu: bool,
+        pool: Option<[usize; 2]>,
+        winograd: bool,
+    ) -> Self {
         let fast = Conv2D::new(slow.input, slow.filters, slow.kernel_size)
             .strides(slow.strides)
             .dilation(slow.dilation)
             .padding(slow.padding);
         let fast = if bias { fast } else { fast.no_bias() };
         let fast = if relu { fast.relu() } else { fast };
+        let fast = if winograd { fast.winograd() } else { fast };
         let fast = match pool {
             None => Fast::Conv2D(fast.at(AT)),
             Some(pool) => Fast::ConvPool(ConvPool::new(fast, pool).at(AT)),
@@ -123,7 +143,7 @@ fn table(pools: &[Option<[usize; 2]>]) -> Vec<Entry> {
             match pool {
                 Some([down, across]) if down > output[0] || across > output[1] => {}
                 Some(_) if dilation != [1, 1] => {}
-                pool => table.push(Entry::new(slow, (i + w) % 3 > 0, (i + w) % 2 > 0, pool)),
+                pool => table.extend(Entry::all(slow, (i + w) % 3 > 0, (i + w) % 2 > 0, pool)),
             }
         }
     }
@@ -311,14 +331,18 @@ fn assert_exact(table: &[Entry]) {
 #[test]
 fn convolutions_are_exact() {
     let table = convolutions();
-    assert_eq!(table.len(), 150, "of 170, those whose kernel fits the input");
+    assert_eq!(table.len(), 165, "of 170, those whose kernel fits the input, some in two ways");
     assert_exact(&table);
 }
 
 #[test]
 fn pooled_convolutions_are_exact() {
     let table = pooled_convolutions();
-    assert_eq!(table.len(), 100, "of 150, those whose window fits the output too");
+    assert_eq!(
+        table.len(),
+        104,
+        "of 150, those whose window fits the output too, some in two ways"
+    );
     assert_exact(&table);
 }
 

@@ -1,0 +1,123 @@
+//! x86-64's vectors. The types are only named by functions that [`super::vectorized`] makes, which
+//! run after [`super::Path::all`] saw the CPU's support.
+
+use std::arch::x86_64::{
+    __m256, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_max_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    _mm512_sub_ps,
+};
+
+use super::{Lanes, Pair, ROWS, Vector};
+
+/// Eight floats where there is AVX2 with FMA.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(__m256);
+
+/// Eight floats where there is AVX-512.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(__m256);
+
+/// Sixteen floats where there is AVX-512.
+#[derive(Clone, Copy)]
+pub(crate) struct Wide512(__m512);
+
+/// A [`Vector`] of a register type and its instructions.
+macro_rules! vector {
+    ($name:ident, $len:literal, $splat:ident, $mul_add:ident, $add:ident, $sub:ident, $max:ident,
+     $zero:ident, $read:ident, $write:ident) => {
+        impl Vector for $name {
+            const LEN: usize = $len;
+
+            #[inline(always)]
+            fn splat(x: f32) -> Self {
+                // SAFETY: the CPU's support was seen, as for all below.
+                Self(unsafe { $splat(x) })
+            }
+
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                // SAFETY: as above.
+                Self(unsafe { $mul_add(self.0, a.0, b.0) })
+            }
+
+            #[inline(always)]
+            fn add(self, a: Self) -> Self {
+                // SAFETY: as above.
+                Self(unsafe { $add(self.0, a.0) })
+            }
+
+            #[inline(always)]
+            fn sub(self, a: Self) -> Self {
+                // SAFETY: as above.
+                Self(unsafe { $sub(self.0, a.0) })
+            }
+
+            #[inline(always)]
+            fn relu(self) -> Self {
+                // The second operand is what comes out where one is NaN or both are zero.
+                // SAFETY: as above.
+                Self(unsafe { $max($zero(), self.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn read(from: *const f32) -> Self {
+                // SAFETY: the caller's promise, and as above.
+                Self(unsafe { $read(from) })
+            }
+
+            #[inline(always)]
+            unsafe fn write(self, to: *mut f32) {
+                // SAFETY: the caller's promise, and as above.
+                unsafe { $write(to, self.0) }
+            }
+        }
+    };
+}
+
+/// [`vector`] with AVX's names.
+macro_rules! eight {
+    ($name:ident) => {
+        vector!(
+            $name,
+            8,
+            _mm256_set1_ps,
+            _mm256_fmadd_ps,
+            _mm256_add_ps,
+            _mm256_sub_ps,
+            _mm256_max_ps,
+            _mm256_setzero_ps,
+            _mm256_loadu_ps,
+            _mm256_storeu_ps
+        );
+    };
+}
+
+eight!(Avx2);
+eight!(Avx512);
+vector!(
+    Wide512,
+    16,
+    _mm512_set1_ps,
+    _mm512_fmadd_ps,
+    _mm512_add_ps,
+    _mm512_sub_ps,
+    _mm512_max_ps,
+    _mm512_setzero_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps
+);
+
+/// Sixteen registers.
+impl Lanes for Avx2 {
+    type Wide = Pair<Self>;
+    const ROWS: usize = ROWS;
+    const HELD: usize = 6;
+}
+
+/// Thirty-two registers of sixteen floats.
+impl Lanes for Avx512 {
+    type Wide = Wide512;
+    const ROWS: usize = 16;
+    const HELD: usize = 18;
+}

@@ -1,0 +1,280 @@
+//! Convolutions of 3x3 kernels in steps of one, by Winograd's F(2x2, 3x3): tiles of 4x4 inputs become
+//! tiles of 2x2 outputs with 16 multiplications where the definition takes 36.
+//!
+//! The transforms are those of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks"
+//! (2016), section 4.1: `y = At [(G g Gt) * (Bt d B)] A`, summed over channels before the last step.
+//! Their factors are 0, 1/2 and 1, so that rounding errors stay within a few times the definition's.
+//! A value that is infinite or NaN reaches all outputs of the tiles that see it.
+
+use crate::kernel::matmul::even_parts;
+use crate::kernel::simd::{
+    COLUMNS, Lanes, Tile, Vector, load_columns, store_rows, tile, unrolled, vectorized, with_tile,
+};
+
+/// Places in a transformed tile.
+const PLACES: usize = 16;
+
+/// Tiles that are worked on together, if a row of tiles is not longer: their transforms stay in the
+/// second-level cache.
+const BLOCK: usize = 64;
+
+/// A convolution's sizes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Winograd {
+    /// Height, width and channels, without a frame.
+    pub input: [usize; 3],
+    /// Zeros above and to the left; to the right and below there are as many as it takes.
+    pub frame: [usize; 2],
+    /// Output channels.
+    pub filters: usize,
+    /// Tiles of two by two outputs, down and across.
+    pub tiles: [usize; 2],
+}
+
+impl Winograd {
+    /// Floats of packed weights, with a bias: panels of sixteen filters, each of them place by
+    /// place.
+    pub const fn packed_len(channels: usize, filters: usize) -> usize {
+        filters.div_ceil(COLUMNS) * COLUMNS * (PLACES * channels + 1)
+    }
+
+    /// Channels in whole vectors.
+    const fn depth(&self) -> usize {
+        self.input[2].next_multiple_of(COLUMNS)
+    }
+
+    const fn rows_in_block(&self) -> usize {
+        let rows = BLOCK / self.tiles[1];
+        if rows == 0 {
+            1
+        } else if rows < self.tiles[0] {
+            rows
+        } else {
+            self.tiles[0]
+        }
+    }
+
+    /// Floats of scratch: a block's tiles, transformed, and what one panel makes of them.
+    pub const fn scratch(&self) -> usize {
+        self.rows_in_block() * self.tiles[1] * PLACES * (self.depth() + COLUMNS)
+    }
+
+    /// Lays weights out; `kernel(place in the kernel, channel, filter)`, places in row-major order.
+    pub fn pack(
+        channels: usize,
+        filters: usize,
+        kernel: impl Fn(usize, usize, usize) -> f32,
+        bias: &[f32],
+        packed: &mut [f32],
+    ) {
+        let panel_len = PLACES * channels * COLUMNS;
+        let (panels, packed_bias) = packed.split_at_mut(filters.div_ceil(COLUMNS) * panel_len);
+        packed_bias[..bias.len()].copy_from_slice(bias);
+        for (p, panel) in panels.chunks_exact_mut(panel_len).enumerate() {
+            let first = p * COLUMNS;
+            for c in 0..channels {
+                for column in 0..COLUMNS.min(filters - first) {
+                    let mut taps = [0.0; 9];
+                    for (place, tap) in taps.iter_mut().enumerate() {
+                        *tap = kernel(place, c, first + column);
+                    }
+                    for (place, value) in transform_kernel(&taps).into_iter().enumerate() {
+                        panel[(place * channels + c) * COLUMNS + column] = value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `G g Gt`.
+fn transform_kernel(g: &[f32; 9]) -> [f32; PLACES] {
+    /// `G` times a column.
+    fn apply([a, b, c]: [f32; 3]) -> [f32; 4] {
+        let (ends, middle) = (0.5 * (a + c), 0.5 * b);
+        [a, ends + middle, ends - middle, c]
+    }
+    let columns = [0, 1, 2].map(|j| apply([g[j], g[3 + j], g[6 + j]]));
+    let mut out = [0.0; PLACES];
+    for (i, row) in out.chunks_exact_mut(4).enumerate() {
+        row.copy_from_slice(&apply([columns[0][i], columns[1][i], columns[2][i]]));
+    }
+    out
+}
+
+/// Where the outputs of tiles go.
+pub(super) trait Sink {
+    /// Takes the four outputs, in row-major order, of sixteen filters from `filter` on, bias added.
+    fn put<W: Vector>(&mut self, filter: usize, tile: [usize; 2], outputs: [W; 4]);
+}
+
+/// A convolution of one image: all of its tiles' outputs to `sink`.
+#[inline(always)]
+pub(super) fn convolve<L: Lanes>(
+    this: &Winograd,
+    packed: &[f32],
+    x: &[f32],
+    scratch: &mut [f32],
+    sink: &mut impl Sink,
+) {
+    let panel_len = PLACES * this.input[2] * COLUMNS;
+    let (panels, bias) = packed.split_at(this.filters.div_ceil(COLUMNS) * panel_len);
+    let step = this.rows_in_block();
+    for first in (0..this.tiles[0]).step_by(step) {
+        let count = step.min(this.tiles[0] - first) * this.tiles[1];
+        let (inputs, sums) = scratch.split_at_mut(count * PLACES * this.depth());
+        transform_inputs::<L::Wide>(this, x, first, count, inputs);
+        for (p, panel) in panels.chunks_exact(panel_len).enumerate() {
+            multiply::<L>(this, inputs, panel, count, sums);
+            let bias = L::Wide::load(&bias[p * COLUMNS..]);
+            for t in 0..count {
+                let at = [first + t / this.tiles[1], t % this.tiles[1]];
+                let outputs = transform_outputs(&sums[t * COLUMNS..], count * COLUMNS, bias);
+                sink.put(p * COLUMNS, at, outputs);
+            }
+        }
+    }
+}
+
+/// `Bt d B` of `count` tiles from row `first` of tiles on: place, tile, channel.
+#[inline(always)]
+fn transform_inputs<W: Vector>(
+    this: &Winograd,
+    x: &[f32],
+    first: usize,
+    count: usize,
+    inputs: &mut [f32],
+) {
+    const OUTSIDE: usize = usize::MAX;
+    let ([height, width, channels], [top, left]) = (this.input, this.frame);
+    let depth = this.depth();
+    for t in 0..count {
+        let (row, column) = (2 * (first + t / this.tiles[1]), 2 * (t % this.tiles[1]));
+        let mut pixels = [OUTSIDE; PLACES];
+        for (place, pixel) in pixels.iter_mut().enumerate() {
+            let row = (row + place / 4).wrapping_sub(top);
+            let column = (column + place % 4).wrapping_sub(left);
+            if row < height && column < width {
+                *pixel = (row * width + column) * channels;
+            }
+        }
+        for c in (0..channels).step_by(COLUMNS) {
+            let mut d = [W::splat(0.0); PLACES];
+            unrolled!(PLACES, i => if pixels[i] != OUTSIDE {
+                d[i] = load_columns(&x[pixels[i] + c..], channels - c);
+            });
+            unrolled!(4, j => {
+                let column = [d[j], d[4 + j], d[8 + j], d[12 + j]];
+                [d[j], d[4 + j], d[8 + j], d[12 + j]] = differences(column);
+            });
+            unrolled!(4, i => {
+                let row = [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]];
+                [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]] = differences(row);
+            });
+            unrolled!(PLACES, i => d[i].store(&mut inputs[(i * count + t) * depth + c..]));
+        }
+    }
+}
+
+/// `Bt` times a column.
+#[inline(always)]
+fn differences<W: Vector>([a, b, c, d]: [W; 4]) -> [W; 4] {
+    [a.sub(c), b.add(c), c.sub(b), b.sub(d)]
+}
+
+/// For each place the product of its tiles by channels and channels by sixteen filters.
+#[inline(always)]
+fn multiply<L: Lanes>(
+    this: &Winograd,
+    inputs: &[f32],
+    panel: &[f32],
+    count: usize,
+    sums: &mut [f32],
+) {
+    let (channels, depth) = (this.input[2], this.depth());
+    for place in 0..PLACES {
+        for (t, rows) in even_parts(count, L::ROWS) {
+            let product = Tile {
+                counts: [1, 1, channels],
+                a: inputs,
+                a_at: (place * count + t) * depth,
+                a_row: depth,
+                a_steps: [0, 0, 1],
+                b: panel,
+                b_at: place * channels * COLUMNS,
+                b_steps: [0, 0, COLUMNS],
+            };
+            with_tile!(L, rows, R => {
+                let products = tile::<L::Wide, R>(product, [L::Wide::splat(0.0); R]);
+                store_rows(products, &mut sums[(place * count + t) * COLUMNS..], COLUMNS, COLUMNS);
+            });
+        }
+    }
+}
+
+/// `At m A` plus `bias`: a tile's places lie `stride` apart.
+#[inline(always)]
+fn transform_outputs<W: Vector>(sums: &[f32], stride: usize, bias: W) -> [W; 4] {
+    let mut upper = [bias; 4];
+    let mut lower = [bias; 4];
+    unrolled!(4, j => {
+        let mut m = [bias; 4];
+        unrolled!(4, i => m[i] = W::load(&sums[(4 * i + j) * stride..]));
+        [upper[j], lower[j]] = totals(m);
+    });
+    let ([a, b], [c, d]) = (totals(upper), totals(lower));
+    [a.add(bias), b.add(bias), c.add(bias), d.add(bias)]
+}
+
+/// `At` times a column.
+#[inline(always)]
+fn totals<W: Vector>([a, b, c, d]: [W; 4]) -> [W; 2] {
+    [a.add(b).add(c), b.sub(c).sub(d)]
+}
+
+/// Outputs as they are: height x width x channels.
+pub(super) struct Image<'a> {
+    /// Height, width and channels.
+    pub shape: [usize; 3],
+    /// Whether a relu follows.
+    pub relu: bool,
+    /// The floats.
+    pub y: &'a mut [f32],
+}
+
+impl Sink for Image<'_> {
+    #[inline(always)]
+    fn put<W: Vector>(&mut self, filter: usize, [row, column]: [usize; 2], outputs: [W; 4]) {
+        let [rows, columns, channels] = self.shape;
+        unrolled!(4, i => {
+            let (row, column) = (2 * row + i / 2, 2 * column + i % 2);
+            if row < rows && column < columns {
+                let output = if self.relu { outputs[i].relu() } else { outputs[i] };
+                let to = &mut self.y[(row * columns + column) * channels + filter..];
+                store_rows([output], to, channels, channels - filter);
+            }
+        });
+    }
+}
+
+vectorized! {
+    /// One image to `y`, its pixels' channels side by side.
+    pub(super) fn convolve_image(
+        this: &Winograd,
+        packed: &[f32],
+        x: &[f32],
+        y: Image<'_>,
+        scratch: &mut [f32],
+    ) = convolve_image_body;
+}
+
+#[inline(always)]
+fn convolve_image_body<L: Lanes>(
+    this: &Winograd,
+    packed: &[f32],
+    x: &[f32],
+    mut y: Image<'_>,
+    scratch: &mut [f32],
+) {
+    convolve::<L>(this, packed, x, scratch, &mut y);
+}
