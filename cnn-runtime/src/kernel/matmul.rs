@@ -1,8 +1,8 @@
 //! Matrix products over panels of sixteen columns.
 
 use super::simd::{
-    COLUMNS, Lanes, Tile, Vector, load_columns, load_rows, relu_rows, store_rows, tile, vectorized,
-    with_tile,
+    COLUMNS, Lanes, Tile, Vector, load_columns, load_rows, relu_rows, row_times_panels, store_rows,
+    tile, unrolled, vectorized, with_tile,
 };
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
@@ -56,6 +56,34 @@ pub(crate) fn pack_panel(
     }
 }
 
+/// Writes one panel: the columns of `matrix`, `width` of them in all, from `first` on.
+pub(crate) fn copy_panel(panel: &mut [f32], first: usize, matrix: &[f32], width: usize) {
+    let count = COLUMNS.min(width - first);
+    for (to, from) in panel.chunks_exact_mut(COLUMNS).zip(matrix.chunks_exact(width)) {
+        if count == COLUMNS {
+            to.copy_from_slice(&from[first..first + COLUMNS]);
+        } else {
+            to[..count].copy_from_slice(&from[first..first + count]);
+            to[count..].fill(0.0);
+        }
+    }
+}
+
+/// Writes one panel: its columns are the first `count` rows of `matrix`, each `width` long.
+pub(crate) fn transpose_panel(panel: &mut [f32], matrix: &[f32], width: usize, count: usize) {
+    // Sixteen by sixteen at a time, so that what is read and written stays in the first cache.
+    for (block, panel) in panel.chunks_mut(COLUMNS * COLUMNS).enumerate() {
+        let (first, rows) = (block * COLUMNS, panel.len() / COLUMNS);
+        let mut square = [[0.0; COLUMNS]; COLUMNS];
+        for (c, from) in matrix.chunks(width).take(count).enumerate() {
+            for (to, &value) in square.iter_mut().zip(&from[first..first + rows]) {
+                to[c] = value;
+            }
+        }
+        panel.copy_from_slice(&square.as_flattened()[..panel.len()]);
+    }
+}
+
 vectorized! {
     /// `y = x w + bias`, then relu if asked: `x` is rows x `inner`, `y` rows x `columns`, `panels`
     /// holds `w` (see [`pack_panel`]), `bias` is empty or padded to whole panels.
@@ -89,7 +117,11 @@ fn multiply_body<L: Lanes>(
     y: &mut [f32],
     columns: usize,
 ) {
-    let parts = even_parts(x.len() / inner, L::ROWS);
+    let rows = x.len() / inner;
+    if rows <= FEW {
+        return multiply_few::<L>(x, inner, panels, bias, relu, y, columns);
+    }
+    let parts = even_parts(rows, L::ROWS);
     for (p, panel) in panels.chunks_exact(inner * COLUMNS).enumerate() {
         let left = columns - p * COLUMNS;
         let bias = if bias.is_empty() {
@@ -126,6 +158,54 @@ fn multiply_body<L: Lanes>(
                 });
             }
             from += depth;
+        }
+    }
+}
+
+/// Rows that are too few to hide the latency of a sum.
+const FEW: usize = 2;
+
+/// A row at a time, and eight panels at a time: what counts is how fast the panels stream in.
+#[inline(always)]
+fn multiply_few<L: Lanes>(
+    x: &[f32],
+    inner: usize,
+    panels: &[f32],
+    bias: &[f32],
+    relu: bool,
+    y: &mut [f32],
+    columns: usize,
+) {
+    let panel_len = inner * COLUMNS;
+    for (x, y) in x.chunks_exact(inner).zip(y.chunks_exact_mut(columns)) {
+        for first in (0..columns).step_by(8 * COLUMNS) {
+            let panels = &panels[first * inner..];
+            let count = (columns - first).div_ceil(COLUMNS).min(8);
+            let (bias, y) = (bias.get(first..).unwrap_or_default(), &mut y[first..]);
+            /// With as many sums as there are panels.
+            macro_rules! with_panels {
+                ($($n:literal)*) => {
+                    match count {
+                        $($n => {
+                            let mut sums = [L::Wide::splat(0.0); $n];
+                            if !bias.is_empty() {
+                                unrolled!($n, p => sums[p] = load_columns(&bias[p * COLUMNS..], COLUMNS));
+                            }
+                            sums = row_times_panels(x, panels, panel_len, sums);
+                            if relu {
+                                sums = relu_rows(sums);
+                            }
+                            unrolled!($n, p => {
+                                let y = &mut y[p * COLUMNS..];
+                                let left = y.len();
+                                store_rows([sums[p]], y, 0, left);
+                            });
+                        })*
+                        _ => unreachable!("at most eight panels"),
+                    }
+                };
+            }
+            with_panels!(1 2 3 4 5 6 7 8);
         }
     }
 }

@@ -91,11 +91,10 @@ impl ConvPool {
         self.conv.forward_scratch() + self.pool[0] * self.conv.output()[1] * COLUMNS
     }
 
-    /// Scratch floats of `backward`: the padded input, its gradient, and the winners of sixteen
-    /// channels.
+    /// Scratch floats of `backward`: the padded input, its gradient, and the winners of a channel.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
-        2 * self.image_len() + 2 * COLUMNS * self.places()
+        2 * self.image_len() + 2 * self.places()
     }
 
     /// Its sizes for Winograd's algorithm, if that is how it goes: a tile for each whole window.
@@ -105,9 +104,9 @@ impl ConvPool {
         Some(Winograd { tiles: [rows, columns], ..winograd })
     }
 
-    /// The padded input, and what a vector may read beyond it.
+    /// The padded input, and what a vector may read beyond it, in whole lines of the cache.
     const fn image_len(&self) -> usize {
-        self.conv.padded_len() + LANES
+        (self.conv.padded_len() + LANES).next_multiple_of(COLUMNS)
     }
 
     /// Lays its weights out for `forward`.
@@ -142,7 +141,8 @@ impl ConvPool {
         let packed = &packed[self.conv.at.packed..][..self.packed_len()];
         let route = route.unwrap_or_default();
         if let Some(winograd) = self.as_winograd() {
-            let tiles = Windows { this: self, places: self.places_in_window(), y, route };
+            let (output, places, relu) = (self.output(), self.places_in_window(), self.conv.relu);
+            let tiles = Windows { output, places, relu, y, route };
             return convolve_tiles(&winograd, packed, x, tiles, scratch);
         }
         let (padded, rows) = scratch.split_at_mut(self.conv.forward_scratch());
@@ -249,8 +249,9 @@ fn convolve_tiles_body<L: Lanes>(
 
 /// Pools Winograd's tiles, of which each is a window.
 struct Windows<'a> {
-    this: &'a ConvPool,
+    output: [usize; 3],
     places: [f32; MAX_WINDOW],
+    relu: bool,
     y: &'a mut [f32],
     route: &'a mut [f32],
 }
@@ -263,8 +264,8 @@ impl Sink for Windows<'_> {
             output.store(to);
         }
         let window = Window { rows: &rows, width: 2 * COLUMNS, first: 0 };
-        let (best, winners) = window.pool([2, 2], &self.places, self.this.conv.relu);
-        let [_, columns, channels] = self.this.output();
+        let (best, winners) = window.pool([2, 2], &self.places, self.relu);
+        let [_, columns, channels] = self.output;
         let at = (row * columns + column) * channels + filter;
         copy_columns(&mut self.y[at..], &best, channels - filter);
         if !self.route.is_empty() {
@@ -390,56 +391,30 @@ fn backward_body<L: Lanes>(
     let conv = &this.conv;
     let (image, scratch) = scratch.split_at_mut(this.image_len());
     let (image_gradient, scratch) = scratch.split_at_mut(this.image_len());
-    let (places, values) = scratch.split_at_mut(COLUMNS * this.places());
+    let (places, values) = scratch.split_at_mut(this.places());
     conv.pad(x, image);
     if dx.is_some() {
         image_gradient.fill(0.0);
     }
     let (patch_gradients, bias) = gradients.split_at_mut(conv.filters * this.patch());
-    let (len, most, patch) = (this.patch(), this.places(), this.in_image());
-    for first in (0..conv.filters).step_by(COLUMNS) {
-        let count = (conv.filters - first).min(COLUMNS);
-        let lens = list_winners(this, route, dy, first, places, values);
-        for (c, &listed) in lens.iter().enumerate().take(count) {
-            let places = &places[c * most..][..listed];
-            let values = &values[c * most..][..listed];
-            for value in values {
-                bias[first + c] += value;
-            }
-            let own = (first + c) * len..(first + c + 1) * len;
-            gather::<L>(places, values, image, patch, &mut patch_gradients[own.clone()]);
-            if dx.is_some() {
-                scatter::<L>(places, values, &patches[own], patch, image_gradient);
-            }
+    let (len, patch) = (this.patch(), this.in_image());
+    let ([rows, columns, channels], [down, across]) = (this.output(), this.pool);
+    let ([sy, sx], [_, width]) = (conv.strides, conv.padded());
+    let steps = [down * sy * width * conv.input[2], across * sx * conv.input[2]];
+    for c in 0..channels {
+        let (winners, dy) = (&route[c..], &dy[c..]);
+        let listed = list(winners, dy, channels, [rows, columns], steps, places, values);
+        let (places, values) = (&places[..listed], &values[..listed]);
+        for value in values {
+            bias[c] += value;
+        }
+        let own = c * len..(c + 1) * len;
+        gather::<L>(places, values, image, patch, &mut patch_gradients[own.clone()]);
+        if dx.is_some() {
+            scatter::<L>(places, values, &patches[own], patch, image_gradient);
         }
     }
     if let Some(dx) = dx {
         conv.crop(image_gradient, dx);
-    }
-}
-
-/// Lists, for up to sixteen channels from `first` on, where in the padded image each non-zero
-/// gradient's patch starts and the gradient itself. Gives the lists' lengths.
-#[inline(always)]
-fn list_winners(
-    this: &ConvPool,
-    route: &[f32],
-    dy: &[f32],
-    first: usize,
-    places: &mut [f32],
-    values: &mut [f32],
-) -> [usize; COLUMNS] {
-    let ([rows, columns, channels], [down, across]) = (this.output(), this.pool);
-    let ([sy, sx], inputs) = (this.conv.strides, this.conv.input[2]);
-    let (row_step, column_step) =
-        (down * sy * this.conv.padded()[1] * inputs, across * sx * inputs);
-    let start = |row: usize, column: usize| row * row_step + column * column_step;
-    let (winners, gradients) = (&route[first..], &dy[first..]);
-    if channels - first >= COLUMNS {
-        // A constant count lets the loop be unrolled.
-        list(winners, gradients, channels, COLUMNS, [rows, columns], start, places, values)
-    } else {
-        let count = channels - first;
-        list(winners, gradients, channels, count, [rows, columns], start, places, values)
     }
 }

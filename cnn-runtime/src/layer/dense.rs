@@ -4,7 +4,9 @@ use rayon::prelude::*;
 
 use super::At;
 use crate::kernel::elementwise;
-use crate::kernel::matmul::{Blocks, multiply, outer_products, pack_panel, panels_len};
+use crate::kernel::matmul::{
+    Blocks, copy_panel, multiply, outer_products, panels_len, transpose_panel,
+};
 use crate::kernel::simd::COLUMNS;
 use crate::network::Rows;
 
@@ -83,7 +85,7 @@ impl Dense {
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
         let (panels, packed_bias) = packed.split_at_mut(panels_len(self.inputs, self.units));
         panels.par_chunks_exact_mut(self.inputs * COLUMNS).enumerate().for_each(|(p, panel)| {
-            pack_panel(panel, p * COLUMNS, self.units, |i, u| kernel[i * self.units + u]);
+            copy_panel(panel, p * COLUMNS, kernel, self.units);
         });
         packed_bias[..bias.len()].copy_from_slice(bias);
     }
@@ -93,7 +95,8 @@ impl Dense {
         let kernel = &weights[self.at.weights..][..self.kernel_len()];
         let panels = &mut transposed[self.at.transposed..][..self.transposed_len()];
         panels.par_chunks_exact_mut(self.units * COLUMNS).enumerate().for_each(|(p, panel)| {
-            pack_panel(panel, p * COLUMNS, self.inputs, |u, i| kernel[i * self.units + u]);
+            let rows = &kernel[p * COLUMNS * self.units..];
+            transpose_panel(panel, rows, self.units, COLUMNS.min(self.inputs - p * COLUMNS));
         });
     }
 

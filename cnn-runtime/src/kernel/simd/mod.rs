@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
 pub(crate) use sparse::{Patch, STOPPED, gather, list, scatter};
 pub(crate) use tile::{
-    COLUMNS, ROWS, Tile, load_columns, load_rows, relu_rows, store_rows, tile, with_rows, with_tile,
+    COLUMNS, ROWS, Tile, load_columns, load_rows, relu_rows, row_times_panels, store_rows, tile,
+    with_rows, with_tile,
 };
 
 /// Floats in one [`Lanes`] value, on every path.

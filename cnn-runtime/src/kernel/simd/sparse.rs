@@ -5,48 +5,42 @@ use super::{COLUMNS, LANES, Lanes, Vector, unrolled};
 /// A route's mark for a window that sends no gradient back.
 pub(crate) const STOPPED: u32 = u32::MAX;
 
-/// Lists, for up to sixteen channels, where each non-zero gradient's patch starts and the gradient
-/// itself, in the order of the pixels. Gives the lists' lengths.
+/// Lists where each non-zero gradient's patch starts and the gradient itself, in the order of the
+/// pixels. Gives the list's length.
 ///
-/// Pixel `p` has its channels' winners and gradients at `p * stride`; a winner's bits are added to
-/// `start(p)`. Each list takes up to `pixels` entries, so channel `c`'s begins at `c * pixels` of
-/// `places` and `values`.
+/// Pixel `p`'s winner and gradient lie at `p * stride`; a winner's bits are added to the pixel's place,
+/// which moves by `steps` down and across.
 #[inline(always)]
 pub(crate) fn list(
     winners: &[f32],
     gradients: &[f32],
     stride: usize,
-    channels: usize,
     [rows, columns]: [usize; 2],
-    start: impl Fn(usize, usize) -> usize,
+    steps: [usize; 2],
     places: &mut [f32],
     values: &mut [f32],
-) -> [usize; COLUMNS] {
+) -> usize {
     let pixels = rows * columns;
-    assert!(channels <= COLUMNS && pixels > 0);
-    let last = (pixels - 1) * stride + channels;
-    assert!(winners.len() >= last && gradients.len() >= last);
-    assert!(places.len() >= channels * pixels && values.len() >= channels * pixels);
-    let mut lens = [0; COLUMNS];
+    assert!(pixels > 0 && winners.len().min(gradients.len()) > (pixels - 1) * stride);
+    assert!(places.len() >= pixels && values.len() >= pixels);
+    let (mut len, mut at) = (0, 0);
     for row in 0..rows {
-        for column in 0..columns {
-            let start = start(row, column) as u32;
-            let at = (row * columns + column) * stride;
-            for (c, len) in lens.iter_mut().enumerate().take(channels) {
-                // SAFETY: `at + c < last`; and a list is at most as long as the number of pixels
-                // before this one, so that its end lies in the channel's own part.
-                unsafe {
-                    let winner = winners.get_unchecked(at + c).to_bits();
-                    let gradient = *gradients.get_unchecked(at + c);
-                    let end = c * pixels + *len;
-                    *places.get_unchecked_mut(end) = f32::from_bits(start.wrapping_add(winner));
-                    *values.get_unchecked_mut(end) = gradient;
-                    *len += usize::from(winner != STOPPED) * usize::from(gradient != 0.0);
-                }
+        let mut start = (row * steps[0]) as u32;
+        for _ in 0..columns {
+            // SAFETY: `at` is at most `(pixels - 1) * stride`; and the list is at most as long as the
+            // number of pixels before this one.
+            unsafe {
+                let winner = winners.get_unchecked(at).to_bits();
+                let gradient = *gradients.get_unchecked(at);
+                *places.get_unchecked_mut(len) = f32::from_bits(start.wrapping_add(winner));
+                *values.get_unchecked_mut(len) = gradient;
+                len += usize::from(winner != STOPPED) & usize::from(gradient != 0.0);
             }
+            at += stride;
+            start = start.wrapping_add(steps[1] as u32);
         }
     }
-    lens
+    len
 }
 
 /// Where the vectors of a patch lie in an image: rows of `run` vectors each, `stride` floats apart.
@@ -66,42 +60,20 @@ impl Patch {
     }
 }
 
-/// Offsets of vectors from a place: side by side, which the CPU can add up for free, or anywhere.
-trait Offsets: Copy {
-    fn at(&self, vector: usize) -> usize;
-}
-
-#[derive(Clone, Copy)]
-struct SideBySide {
-    first: usize,
-    len: usize,
-}
-
-impl Offsets for SideBySide {
-    #[inline(always)]
-    fn at(&self, vector: usize) -> usize {
-        self.first + vector * self.len
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Anywhere<const V: usize>([usize; V]);
-
-impl<const V: usize> Offsets for Anywhere<V> {
-    #[inline(always)]
-    fn at(&self, vector: usize) -> usize {
-        self.0[vector]
-    }
-}
-
 /// The most vectors that are worked on at a time.
 const MOST: usize = 18;
 
 /// What is done with a patch's vectors for all (place, gradient) pairs: as many vectors at a time
 /// as registers hold.
 trait Sweep {
-    /// Does it for the vectors from `first` floats of the patch on.
-    fn sweep<V: Vector, const N: usize>(&mut self, first: usize, offsets: impl Offsets);
+    /// Does it for `ROWS` rows of `RUN` vectors, the first of them `offset` floats from a place and
+    /// `first` floats into the patch; in the image rows are `stride` floats apart.
+    fn sweep<V: Vector, const ROWS: usize, const RUN: usize>(
+        &mut self,
+        offset: usize,
+        stride: usize,
+        first: usize,
+    );
 
     /// Does it for the whole patch, in vectors that its rows hold whole, at most `wide` or
     /// `narrow` at a time.
@@ -114,34 +86,44 @@ trait Sweep {
         }
     }
 
+    /// Some rows at once if rows are short, otherwise parts of a row.
     #[inline(always)]
     fn parts<V: Vector>(&mut self, run: usize, stride: usize, vectors: usize, most: usize) {
-        let mut first = 0;
-        while first < vectors {
-            let left = (vectors - first).min(most);
-            let offset = |vector: usize| vector / run * stride + vector % run * V::LEN;
-            /// The largest of the listed counts that is no more than `left`.
-            macro_rules! held {
-                ($($n:literal)*) => {
-                    match left {
-                        $($n.. => {
-                            if first % run + $n <= run {
-                                let offsets = SideBySide { first: offset(first), len: V::LEN };
-                                self.sweep::<V, $n>(first * V::LEN, offsets);
-                            } else {
-                                let mut offsets = Anywhere::<$n>([0; $n]);
-                                for (v, at) in offsets.0.iter_mut().enumerate() {
-                                    *at = offset(first + v);
-                                }
-                                self.sweep::<V, $n>(first * V::LEN, offsets);
-                            }
-                            first += $n;
-                        })*
-                        _ => unreachable!("some vectors are left"),
-                    }
-                };
+        let rows = vectors / run;
+        let mut row = 0;
+        while row < rows {
+            let together = match most / run {
+                3.. if rows - row >= 3 => 3,
+                2.. if rows - row >= 2 => 2,
+                _ => 1,
+            };
+            let mut at = 0;
+            while at < run {
+                let (offset, first) = (row * stride + at * V::LEN, (row * run + at) * V::LEN);
+                let left = (run - at).min(most);
+                /// Whole rows if there are several, otherwise the most of the listed that fit.
+                macro_rules! dispatch {
+                    ([$($short:literal)*] [$($long:literal)*]) => {
+                        match (together, left) {
+                            $((3, $short) => {
+                                self.sweep::<V, 3, $short>(offset, stride, first);
+                                at += $short;
+                            })*
+                            $((2, $short) => {
+                                self.sweep::<V, 2, $short>(offset, stride, first);
+                                at += $short;
+                            })*
+                            $((_, $long..) => {
+                                self.sweep::<V, 1, $long>(offset, stride, first);
+                                at += $long;
+                            })*
+                            _ => unreachable!("some vectors are left"),
+                        }
+                    };
+                }
+                dispatch!([1 2 3 4 5 6 7 8 9] [18 12 9 6 4 3 2 1]);
             }
-            held!(18 12 9 6 4 3 2 1);
+            row += together;
         }
     }
 }
@@ -173,24 +155,36 @@ struct Gather<'a> {
 
 impl Sweep for Gather<'_> {
     #[inline(always)]
-    fn sweep<V: Vector, const N: usize>(&mut self, first: usize, offsets: impl Offsets) {
-        let (sums, image) = (&mut self.sums[first..], self.image);
-        let room = room::<V, N>(image.len(), offsets);
-        let mut held = [V::splat(0.0); N];
-        unrolled!(N, v => held[v] = V::load(&sums[v * V::LEN..]));
+    fn sweep<V: Vector, const ROWS: usize, const RUN: usize>(
+        &mut self,
+        offset: usize,
+        stride: usize,
+        first: usize,
+    ) {
+        let sums = &mut self.sums[first..];
+        let image = &self.image[offset..];
+        let room = room::<V, ROWS, RUN>(image.len(), stride);
+        let mut held = [[V::splat(0.0); RUN]; ROWS];
+        unrolled!(ROWS, r => unrolled!(RUN, v => {
+            held[r][v] = V::load(&sums[(r * RUN + v) * V::LEN..]);
+        }));
         for (place, &gradient) in self.places.iter().zip(self.gradients) {
             let place = place.to_bits() as usize;
             assert!(place < room, "a gradient's place lies in the image");
             let factor = V::splat(gradient);
-            // SAFETY: `place + offset + LEN <= image.len()` for every offset, by `room`.
-            unsafe {
-                let from = image.as_ptr().add(place);
-                unrolled!(N, v => {
-                    held[v] = factor.mul_add(V::read(from.add(offsets.at(v))), held[v]);
+            unrolled!(ROWS, r => {
+                // SAFETY: every vector from a place in `room` lies in the image.
+                let row = unsafe { image.as_ptr().add(place + r * stride) };
+                unrolled!(RUN, v => {
+                    // SAFETY: as above.
+                    let x = unsafe { V::read(row.add(v * V::LEN)) };
+                    held[r][v] = factor.mul_add(x, held[r][v]);
                 });
-            }
+            });
         }
-        unrolled!(N, v => held[v].store(&mut sums[v * V::LEN..]));
+        unrolled!(ROWS, r => unrolled!(RUN, v => {
+            held[r][v].store(&mut sums[(r * RUN + v) * V::LEN..]);
+        }));
     }
 }
 
@@ -218,30 +212,40 @@ struct Scatter<'a> {
 
 impl Sweep for Scatter<'_> {
     #[inline(always)]
-    fn sweep<V: Vector, const N: usize>(&mut self, first: usize, offsets: impl Offsets) {
-        let room = room::<V, N>(self.image.len(), offsets);
-        let mut held = [V::splat(0.0); N];
+    fn sweep<V: Vector, const ROWS: usize, const RUN: usize>(
+        &mut self,
+        offset: usize,
+        stride: usize,
+        first: usize,
+    ) {
+        let image = &mut self.image[offset..];
+        let room = room::<V, ROWS, RUN>(image.len(), stride);
         let kernel = &self.kernel[first..];
-        unrolled!(N, v => held[v] = V::load(&kernel[v * V::LEN..]));
+        let mut held = [[V::splat(0.0); RUN]; ROWS];
+        unrolled!(ROWS, r => unrolled!(RUN, v => {
+            held[r][v] = V::load(&kernel[(r * RUN + v) * V::LEN..]);
+        }));
         for (place, &gradient) in self.places.iter().zip(self.gradients) {
             let place = place.to_bits() as usize;
             assert!(place < room, "a gradient's place lies in the image");
             let factor = V::splat(gradient);
-            // SAFETY: `place + offset + LEN <= image.len()` for every offset, by `room`.
-            unsafe {
-                let to = self.image.as_mut_ptr().add(place);
-                unrolled!(N, v => {
-                    let to = to.add(offsets.at(v));
-                    factor.mul_add(held[v], V::read(to)).write(to);
+            unrolled!(ROWS, r => {
+                // SAFETY: every vector from a place in `room` lies in the image.
+                let row = unsafe { image.as_mut_ptr().add(place + r * stride) };
+                unrolled!(RUN, v => {
+                    // SAFETY: as above.
+                    unsafe {
+                        let to = row.add(v * V::LEN);
+                        factor.mul_add(held[r][v], V::read(to)).write(to);
+                    }
                 });
-            }
+            });
         }
     }
 }
 
-/// How many places there are from which every offset's vector lies within `len` floats.
+/// How many places there are from which all vectors lie within `len` floats.
 #[inline(always)]
-fn room<V: Vector, const N: usize>(len: usize, offsets: impl Offsets) -> usize {
-    let reach = (0..N).map(|v| offsets.at(v) + V::LEN).max().unwrap_or(0);
-    (len + 1).saturating_sub(reach)
+fn room<V: Vector, const ROWS: usize, const RUN: usize>(len: usize, stride: usize) -> usize {
+    (len + 1).saturating_sub((ROWS - 1) * stride + RUN * V::LEN)
 }
