@@ -7,7 +7,8 @@ use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, LANES, Lanes, Patch, STOPPED, Vector, gather, list, load_columns, scatter, vectorized,
+    COLUMNS, LANES, Lanes, Listed, Patch, STOPPED, Vector, gather, list, load_columns, scatter,
+    vectorized,
 };
 
 /// The most places in a window.
@@ -404,14 +405,14 @@ fn backward_body<L: Lanes>(
     for c in 0..channels {
         let (winners, dy) = (&route[c..], &dy[c..]);
         let listed = list(winners, dy, channels, [rows, columns], steps, places, values);
-        let (places, values) = (&places[..listed], &values[..listed]);
-        for value in values {
+        let listed = Listed { places: &places[..listed], gradients: &values[..listed] };
+        for value in listed.gradients {
             bias[c] += value;
         }
         let own = c * len..(c + 1) * len;
-        gather::<L>(places, values, image, patch, &mut patch_gradients[own.clone()]);
+        gather::<L>(listed, image, patch, &mut patch_gradients[own.clone()]);
         if dx.is_some() {
-            scatter::<L>(places, values, &patches[own], patch, image_gradient);
+            scatter::<L>(listed, &patches[own], patch, image_gradient);
         }
     }
     if let Some(dx) = dx {

@@ -16,7 +16,7 @@ pub(crate) mod x86;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
-pub(crate) use sparse::{Patch, STOPPED, gather, list, scatter};
+pub(crate) use sparse::{Listed, Patch, STOPPED, gather, list, scatter};
 pub(crate) use tile::{
     COLUMNS, ROWS, Tile, load_columns, load_rows, relu_rows, row_times_panels, store_rows, tile,
     with_rows, with_tile,
@@ -93,6 +93,16 @@ pub(crate) trait Lanes: Vector {
     const ROWS: usize;
     /// The most `Wide`s that a sparse loop keeps in registers.
     const HELD: usize;
+
+    /// Runs `kernel` in a function of its own, for loops that come in many variants: what is inlined
+    /// shares one frame on the stack, which without optimization is the sum of all.
+    fn call<K: Kernel>(kernel: K);
+}
+
+/// A loop for [`Lanes::call`].
+pub(crate) trait Kernel {
+    /// Runs it, with vectors of `L`; to be inlined.
+    fn run<L: Lanes>(self);
 }
 
 /// Sixteen floats as two halves.
@@ -205,6 +215,10 @@ impl Lanes for Portable {
     type Wide = Pair<Self>;
     const ROWS: usize = ROWS;
     const HELD: usize = 6;
+
+    fn call<K: Kernel>(kernel: K) {
+        kernel.run::<Self>();
+    }
 }
 
 /// The instruction sets that kernels exist for. All give the same bits.

@@ -1,6 +1,6 @@
 //! Inner loops over the few non-zero gradients that pooling and relu leave.
 
-use super::{COLUMNS, LANES, Lanes, Vector, unrolled};
+use super::{COLUMNS, Kernel, LANES, Lanes, Vector, unrolled};
 
 /// A route's mark for a window that sends no gradient back.
 pub(crate) const STOPPED: u32 = u32::MAX;
@@ -63,118 +63,166 @@ impl Patch {
 /// The most vectors that are worked on at a time.
 const MOST: usize = 18;
 
-/// What is done with a patch's vectors for all (place, gradient) pairs: as many vectors at a time
-/// as registers hold.
-trait Sweep {
-    /// Does it for `ROWS` rows of `RUN` vectors, the first of them `offset` floats from a place and
-    /// `first` floats into the patch; in the image rows are `stride` floats apart.
-    fn sweep<V: Vector, const ROWS: usize, const RUN: usize>(
-        &mut self,
-        offset: usize,
-        stride: usize,
-        first: usize,
-    );
+/// All (place, gradient) pairs of an output channel. Places are `u32` bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Listed<'a> {
+    /// Where in the image patches start.
+    pub places: &'a [f32],
+    /// As many.
+    pub gradients: &'a [f32],
+}
 
-    /// Does it for the whole patch, in vectors that its rows hold whole, at most `wide` or
-    /// `narrow` at a time.
-    #[inline(always)]
-    fn run<L: Lanes>(&mut self, patch: Patch, floats: usize, [wide, narrow]: [usize; 2]) {
-        if let Some(run) = patch.of(COLUMNS) {
-            self.parts::<L::Wide>(run, patch.stride, floats / COLUMNS, wide);
-        } else {
-            self.parts::<L>(patch.run, patch.stride, floats / LANES, narrow);
-        }
-    }
+/// `sums[v] += gradient * image[place + offset of v]` over all pairs in order, for the vectors of a
+/// patch: the gradient of one output channel's kernel.
+#[inline(always)]
+pub(crate) fn gather<L: Lanes>(listed: Listed<'_>, image: &[f32], patch: Patch, sums: &mut [f32]) {
+    let most = [L::HELD, MOST.min(2 * L::HELD)];
+    in_parts::<L>(listed, patch, sums.len(), most, &mut Gather { image, sums });
+}
 
-    /// Some rows at once if rows are short, otherwise parts of a row.
-    #[inline(always)]
-    fn parts<V: Vector>(&mut self, run: usize, stride: usize, vectors: usize, most: usize) {
-        let rows = vectors / run;
-        let mut row = 0;
-        while row < rows {
-            let together = match most / run {
-                3.. if rows - row >= 3 => 3,
-                2.. if rows - row >= 2 => 2,
-                _ => 1,
-            };
-            let mut at = 0;
-            while at < run {
-                let (offset, first) = (row * stride + at * V::LEN, (row * run + at) * V::LEN);
-                let left = (run - at).min(most);
-                /// Whole rows if there are several, otherwise the most of the listed that fit.
-                macro_rules! dispatch {
-                    ([$($short:literal)*] [$($long:literal)*]) => {
-                        match (together, left) {
-                            $((3, $short) => {
-                                self.sweep::<V, 3, $short>(offset, stride, first);
-                                at += $short;
-                            })*
-                            $((2, $short) => {
-                                self.sweep::<V, 2, $short>(offset, stride, first);
-                                at += $short;
-                            })*
-                            $((_, $long..) => {
-                                self.sweep::<V, 1, $long>(offset, stride, first);
-                                at += $long;
-                            })*
-                            _ => unreachable!("some vectors are left"),
-                        }
-                    };
-                }
-                dispatch!([1 2 3 4 5 6 7 8 9] [18 12 9 6 4 3 2 1]);
-            }
-            row += together;
-        }
+/// `image[place + offset of v] += gradient * kernel[v]` over all pairs in order, for the vectors of a
+/// patch: the gradient that one output channel sends to its input.
+#[inline(always)]
+pub(crate) fn scatter<L: Lanes>(
+    listed: Listed<'_>,
+    kernel: &[f32],
+    patch: Patch,
+    image: &mut [f32],
+) {
+    // Patches overlap, so that the cut into parts is part of the order of the sum: the same one on all
+    // paths, though one with few registers then reads the kernel from memory.
+    in_parts::<L>(listed, patch, kernel.len(), [MOST; 2], &mut Scatter { kernel, image });
+}
+
+/// Does a patch in vectors that its rows hold whole, at most `wide` or `narrow` at a time.
+#[inline(always)]
+fn in_parts<L: Lanes>(
+    listed: Listed<'_>,
+    patch: Patch,
+    floats: usize,
+    [wide, narrow]: [usize; 2],
+    work: &mut impl Work,
+) {
+    let part = Part { listed, offset: 0, stride: patch.stride, first: 0 };
+    if let Some(run) = patch.of(COLUMNS) {
+        parts::<L, true>(part, run, floats / COLUMNS, wide, work);
+    } else {
+        parts::<L, false>(part, patch.run, floats / LANES, narrow, work);
     }
 }
 
-/// `sums[v] += gradient * image[place + offset of v]` over all (place, gradient) pairs in order,
-/// for the vectors of a patch: the gradient of one output channel's kernel. Places are `u32` bits.
+/// Some rows at once if rows are short, otherwise parts of a row.
 #[inline(always)]
-pub(crate) fn gather<L: Lanes>(
-    places: &[f32],
-    gradients: &[f32],
-    image: &[f32],
-    patch: Patch,
-    sums: &mut [f32],
+fn parts<L: Lanes, const WIDE: bool>(
+    part: Part<'_>,
+    run: usize,
+    vectors: usize,
+    most: usize,
+    work: &mut impl Work,
 ) {
-    let floats = sums.len();
-    Gather { places, gradients, image, sums }.run::<L>(
-        patch,
-        floats,
-        [L::HELD, MOST.min(2 * L::HELD)],
-    );
+    let (rows, len) = (vectors / run, if WIDE { COLUMNS } else { LANES });
+    let mut row = 0;
+    while row < rows {
+        let together = match most / run {
+            3.. if rows - row >= 3 => 3,
+            2.. if rows - row >= 2 => 2,
+            _ => 1,
+        };
+        let mut at = 0;
+        while at < run {
+            let offset = row * part.stride + at * len;
+            let part = Part { offset, first: (row * run + at) * len, ..part };
+            let left = (run - at).min(most);
+            /// Whole rows if there are several, otherwise the most of the listed that fit.
+            macro_rules! dispatch {
+                ([$($short:literal)*] [$($long:literal)*]) => {
+                    match (together, left) {
+                        $((3, $short) => {
+                            L::call(Call::<_, WIDE, 3, $short> { part, work: &mut *work });
+                            at += $short;
+                        })*
+                        $((2, $short) => {
+                            L::call(Call::<_, WIDE, 2, $short> { part, work: &mut *work });
+                            at += $short;
+                        })*
+                        $((_, $long..) => {
+                            L::call(Call::<_, WIDE, 1, $long> { part, work: &mut *work });
+                            at += $long;
+                        })*
+                        _ => unreachable!("some vectors are left"),
+                    }
+                };
+            }
+            dispatch!([1 2 3 4 5 6 7 8 9] [18 12 9 6 4 3 2 1]);
+        }
+        row += together;
+    }
+}
+
+/// A part of a patch.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    listed: Listed<'a>,
+    /// From a place to the part's first vector in the image, in floats.
+    offset: usize,
+    /// From row to row of the image.
+    stride: usize,
+    /// The part's first float in the patch.
+    first: usize,
+}
+
+impl Part<'_> {
+    /// How many places there are from which `rows` rows of `floats` lie within `len` floats.
+    #[inline(always)]
+    fn room(&self, len: usize, rows: usize, floats: usize) -> usize {
+        (len + 1).saturating_sub(self.offset + (rows - 1) * self.stride + floats)
+    }
+}
+
+/// What is done with all pairs, for `ROWS` rows of `RUN` vectors.
+trait Work {
+    fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part<'_>);
+}
+
+struct Call<'a, 'b, W, const WIDE: bool, const ROWS: usize, const RUN: usize> {
+    part: Part<'a>,
+    work: &'b mut W,
+}
+
+impl<W: Work, const WIDE: bool, const ROWS: usize, const RUN: usize> Kernel
+    for Call<'_, '_, W, WIDE, ROWS, RUN>
+{
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        if WIDE {
+            self.work.work::<L::Wide, ROWS, RUN>(self.part);
+        } else {
+            self.work.work::<L, ROWS, RUN>(self.part);
+        }
+    }
 }
 
 struct Gather<'a> {
-    places: &'a [f32],
-    gradients: &'a [f32],
     image: &'a [f32],
     sums: &'a mut [f32],
 }
 
-impl Sweep for Gather<'_> {
+impl Work for Gather<'_> {
     #[inline(always)]
-    fn sweep<V: Vector, const ROWS: usize, const RUN: usize>(
-        &mut self,
-        offset: usize,
-        stride: usize,
-        first: usize,
-    ) {
-        let sums = &mut self.sums[first..];
-        let image = &self.image[offset..];
-        let room = room::<V, ROWS, RUN>(image.len(), stride);
+    fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part<'_>) {
+        let (sums, image) = (&mut self.sums[part.first..], self.image);
+        let room = part.room(image.len(), ROWS, RUN * V::LEN);
         let mut held = [[V::splat(0.0); RUN]; ROWS];
         unrolled!(ROWS, r => unrolled!(RUN, v => {
             held[r][v] = V::load(&sums[(r * RUN + v) * V::LEN..]);
         }));
-        for (place, &gradient) in self.places.iter().zip(self.gradients) {
+        for (place, &gradient) in part.listed.places.iter().zip(part.listed.gradients) {
             let place = place.to_bits() as usize;
             assert!(place < room, "a gradient's place lies in the image");
             let factor = V::splat(gradient);
             unrolled!(ROWS, r => {
                 // SAFETY: every vector from a place in `room` lies in the image.
-                let row = unsafe { image.as_ptr().add(place + r * stride) };
+                let row = unsafe { image.as_ptr().add(place + part.offset + r * part.stride) };
                 unrolled!(RUN, v => {
                     // SAFETY: as above.
                     let x = unsafe { V::read(row.add(v * V::LEN)) };
@@ -188,50 +236,27 @@ impl Sweep for Gather<'_> {
     }
 }
 
-/// `image[place + offset of v] += gradient * kernel[v]` over all (place, gradient) pairs in order,
-/// for the vectors of a patch: the gradient that one output channel sends to its input.
-#[inline(always)]
-pub(crate) fn scatter<L: Lanes>(
-    places: &[f32],
-    gradients: &[f32],
-    kernel: &[f32],
-    patch: Patch,
-    image: &mut [f32],
-) {
-    // Patches overlap, so that the cut into parts is part of the order of the sum: the same one on all
-    // paths, though one with few registers then reads the kernel from memory.
-    Scatter { places, gradients, kernel, image }.run::<L>(patch, kernel.len(), [MOST; 2]);
-}
-
 struct Scatter<'a> {
-    places: &'a [f32],
-    gradients: &'a [f32],
     kernel: &'a [f32],
     image: &'a mut [f32],
 }
 
-impl Sweep for Scatter<'_> {
+impl Work for Scatter<'_> {
     #[inline(always)]
-    fn sweep<V: Vector, const ROWS: usize, const RUN: usize>(
-        &mut self,
-        offset: usize,
-        stride: usize,
-        first: usize,
-    ) {
-        let image = &mut self.image[offset..];
-        let room = room::<V, ROWS, RUN>(image.len(), stride);
-        let kernel = &self.kernel[first..];
+    fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part<'_>) {
+        let (kernel, image) = (&self.kernel[part.first..], &mut *self.image);
+        let room = part.room(image.len(), ROWS, RUN * V::LEN);
         let mut held = [[V::splat(0.0); RUN]; ROWS];
         unrolled!(ROWS, r => unrolled!(RUN, v => {
             held[r][v] = V::load(&kernel[(r * RUN + v) * V::LEN..]);
         }));
-        for (place, &gradient) in self.places.iter().zip(self.gradients) {
+        for (place, &gradient) in part.listed.places.iter().zip(part.listed.gradients) {
             let place = place.to_bits() as usize;
             assert!(place < room, "a gradient's place lies in the image");
             let factor = V::splat(gradient);
             unrolled!(ROWS, r => {
                 // SAFETY: every vector from a place in `room` lies in the image.
-                let row = unsafe { image.as_mut_ptr().add(place + r * stride) };
+                let row = unsafe { image.as_mut_ptr().add(place + part.offset + r * part.stride) };
                 unrolled!(RUN, v => {
                     // SAFETY: as above.
                     unsafe {
@@ -242,10 +267,4 @@ impl Sweep for Scatter<'_> {
             });
         }
     }
-}
-
-/// How many places there are from which all vectors lie within `len` floats.
-#[inline(always)]
-fn room<V: Vector, const ROWS: usize, const RUN: usize>(len: usize, stride: usize) -> usize {
-    (len + 1).saturating_sub((ROWS - 1) * stride + RUN * V::LEN)
 }

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm512_sub_ps,
 };
 
-use super::{Lanes, Pair, ROWS, Vector};
+use super::{Kernel, Lanes, Pair, ROWS, Vector};
 
 /// Eight floats where there is AVX2 with FMA.
 #[derive(Clone, Copy)]
@@ -113,6 +113,16 @@ impl Lanes for Avx2 {
     type Wide = Pair<Self>;
     const ROWS: usize = ROWS;
     const HELD: usize = 6;
+
+    #[inline]
+    fn call<K: Kernel>(kernel: K) {
+        #[target_feature(enable = "avx2,fma")]
+        fn run<K: Kernel>(kernel: K) {
+            kernel.run::<Avx2>();
+        }
+        // SAFETY: the CPU's support was seen.
+        unsafe { run(kernel) }
+    }
 }
 
 /// Thirty-two registers of sixteen floats.
@@ -120,4 +130,14 @@ impl Lanes for Avx512 {
     type Wide = Wide512;
     const ROWS: usize = 16;
     const HELD: usize = 18;
+
+    #[inline]
+    fn call<K: Kernel>(kernel: K) {
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+        fn run<K: Kernel>(kernel: K) {
+            kernel.run::<Avx512>();
+        }
+        // SAFETY: the CPU's support was seen.
+        unsafe { run(kernel) }
+    }
 }
