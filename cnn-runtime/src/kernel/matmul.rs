@@ -1,8 +1,8 @@
 //! Matrix products over panels of sixteen columns.
 
 use super::simd::{
-    COLUMNS, Lanes, Tile, Vector, load_columns, load_rows, relu_rows, row_times_panels, store_rows,
-    tile, unrolled, vectorized, with_tile,
+    COLUMNS, Kernel, Lanes, Product, Start, Tile, Vector, relu_rows, row_times_panels, store_rows,
+    unrolled, vectorized,
 };
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
@@ -124,18 +124,11 @@ fn multiply_body<L: Lanes>(
     let parts = even_parts(rows, L::ROWS);
     for (p, panel) in panels.chunks_exact(inner * COLUMNS).enumerate() {
         let left = columns - p * COLUMNS;
-        let bias = if bias.is_empty() {
-            L::Wide::splat(0.0)
-        } else {
-            load_columns(&bias[p * COLUMNS..], COLUMNS)
-        };
-        let mut from = 0;
-        while from < inner {
+        let bias = if bias.is_empty() { Start::Zero } else { Start::Bias(&bias[p * COLUMNS..]) };
+        for from in (0..inner).step_by(DEPTH) {
             let depth = (inner - from).min(DEPTH);
-            let last = from + depth == inner;
             for (row, count) in parts.clone() {
-                let y = &mut y[row * columns + p * COLUMNS..];
-                let product = Tile {
+                let tile = Tile {
                     counts: [1, 1, depth],
                     a: x,
                     a_at: row * inner + from,
@@ -145,19 +138,12 @@ fn multiply_body<L: Lanes>(
                     b_at: from * COLUMNS,
                     b_steps: [0, 0, COLUMNS],
                 };
-                with_tile!(L, count, R => {
-                    let mut sums = [bias; R];
-                    if from > 0 {
-                        sums = load_rows(y, columns, left);
-                    }
-                    sums = tile::<L::Wide, R>(product, sums);
-                    if relu && last {
-                        sums = relu_rows(sums);
-                    }
-                    store_rows(sums, y, columns, left);
-                });
+                let start = if from == 0 { bias } else { Start::Sum };
+                let relu = relu && from + depth == inner;
+                let to = &mut y[row * columns + p * COLUMNS..];
+                Product { tile, start, relu, to, stride: columns, columns: left }
+                    .compute::<L>(count);
             }
-            from += depth;
         }
     }
 }
@@ -176,37 +162,54 @@ fn multiply_few<L: Lanes>(
     y: &mut [f32],
     columns: usize,
 ) {
-    let panel_len = inner * COLUMNS;
     for (x, y) in x.chunks_exact(inner).zip(y.chunks_exact_mut(columns)) {
         for first in (0..columns).step_by(8 * COLUMNS) {
             let panels = &panels[first * inner..];
             let count = (columns - first).div_ceil(COLUMNS).min(8);
-            let (bias, y) = (bias.get(first..).unwrap_or_default(), &mut y[first..]);
-            /// With as many sums as there are panels.
-            macro_rules! with_panels {
+            let bias = bias.get(first..).filter(|bias| !bias.is_empty());
+            let row = RowTimesPanels { x, panels, bias, relu, y: &mut y[first..] };
+            /// A function for each number of panels.
+            macro_rules! dispatch {
                 ($($n:literal)*) => {
                     match count {
-                        $($n => {
-                            let mut sums = [L::Wide::splat(0.0); $n];
-                            if !bias.is_empty() {
-                                unrolled!($n, p => sums[p] = load_columns(&bias[p * COLUMNS..], COLUMNS));
-                            }
-                            sums = row_times_panels(x, panels, panel_len, sums);
-                            if relu {
-                                sums = relu_rows(sums);
-                            }
-                            unrolled!($n, p => {
-                                let y = &mut y[p * COLUMNS..];
-                                let left = y.len();
-                                store_rows([sums[p]], y, 0, left);
-                            });
-                        })*
+                        $($n => L::call(Panels::<$n>(row)),)*
                         _ => unreachable!("at most eight panels"),
                     }
                 };
             }
-            with_panels!(1 2 3 4 5 6 7 8);
+            dispatch!(1 2 3 4 5 6 7 8);
         }
+    }
+}
+
+struct RowTimesPanels<'a> {
+    x: &'a [f32],
+    panels: &'a [f32],
+    bias: Option<&'a [f32]>,
+    relu: bool,
+    y: &'a mut [f32],
+}
+
+/// The same with its number of panels.
+struct Panels<'a, const P: usize>(RowTimesPanels<'a>);
+
+impl<const P: usize> Kernel for Panels<'_, P> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let RowTimesPanels { x, panels, bias, relu, y } = self.0;
+        let mut sums = [L::Wide::splat(0.0); P];
+        if let Some(bias) = bias {
+            unrolled!(P, p => sums[p] = L::Wide::load(&bias[p * COLUMNS..]));
+        }
+        sums = row_times_panels(x, panels, x.len() * COLUMNS, sums);
+        if relu {
+            sums = relu_rows(sums);
+        }
+        unrolled!(P, p => {
+            let y = &mut y[p * COLUMNS..];
+            let left = y.len();
+            store_rows([sums[p]], y, 0, left);
+        });
     }
 }
 
@@ -248,7 +251,7 @@ fn outer_products_body<L: Lanes>(
     let (full, rest) = (x.rows / x.block, x.rows % x.block);
     for (k, count) in even_parts(gradient.len() / columns, L::ROWS) {
         for column in (0..columns).step_by(COLUMNS) {
-            let product = |block: usize, blocks: usize, rows: usize| Tile {
+            let tile = |block: usize, blocks: usize, rows: usize| Tile {
                 counts: [blocks, 1, rows],
                 a: x.floats,
                 a_at: x.at + block * x.stride + first + k,
@@ -258,17 +261,17 @@ fn outer_products_body<L: Lanes>(
                 b_at: dz.at + block * dz.stride + column,
                 b_steps: [dz.stride, 0, dz.width],
             };
-            with_tile!(L, count, R => {
-                let mut sums = [L::Wide::splat(0.0); R];
-                if full > 0 {
-                    sums = tile::<L::Wide, R>(product(0, full, x.block), sums);
-                }
-                if rest > 0 {
-                    sums = tile::<L::Wide, R>(product(full, 1, rest), sums);
-                }
-                let gradient = &mut gradient[k * columns + column..];
-                store_rows(sums, gradient, columns, columns - column);
-            });
+            let mut add = |tile, start| {
+                let to = &mut gradient[k * columns + column..];
+                let (stride, left) = (columns, columns - column);
+                Product { tile, start, relu: false, to, stride, columns: left }.compute::<L>(count);
+            };
+            if full > 0 {
+                add(tile(0, full, x.block), Start::Zero);
+            }
+            if rest > 0 {
+                add(tile(full, 1, rest), if full > 0 { Start::Sum } else { Start::Zero });
+            }
         }
     }
 }

@@ -4,10 +4,7 @@ use super::At;
 use super::winograd::{self, Winograd};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{even_parts, pack_panel, panels_len};
-use crate::kernel::simd::{
-    COLUMNS, Lanes, Tile, load_columns, load_rows, relu_rows, store_rows, tile, vectorized,
-    with_tile,
-};
+use crate::kernel::simd::{COLUMNS, Lanes, Product, Start, Tile, vectorized};
 
 /// A convolution of fixed shape: `y[p, q, o] = bias[o] + sum over i, j, c of
 /// x[p s - pad + i d, q s - pad + j d, c] * kernel[i, j, c, o]`, then relu if asked.
@@ -434,7 +431,7 @@ fn convolve_body<L: Lanes>(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut
         let (image, first) = (&image[g * inputs..], g * filters);
         let (panels, bias) = packed.split_at(panels_len(conv.taps(), filters));
         for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
-            let bias = load_columns(&bias[p * COLUMNS..], COLUMNS);
+            let bias = &bias[p * COLUMNS..];
             let left = filters - p * COLUMNS;
             for row in 0..rows {
                 let y = &mut y[row * columns * channels + first + p * COLUMNS..];
@@ -450,7 +447,7 @@ pub(super) fn convolve_row<L: Lanes>(
     conv: &Conv2D,
     image: &[f32],
     panel: &[f32],
-    bias: L::Wide,
+    bias: &[f32],
     row: usize,
     y: &mut [f32],
     stride: usize,
@@ -459,7 +456,7 @@ pub(super) fn convolve_row<L: Lanes>(
     let (counts, a_steps) = conv.tap_loops();
     let (width, inputs) = (conv.padded()[1], conv.input[2]);
     for (column, count) in even_parts(conv.output()[1], L::ROWS) {
-        let product = Tile {
+        let tile = Tile {
             counts,
             a: image,
             a_at: (row * conv.strides[0] * width + column * conv.strides[1]) * inputs,
@@ -469,14 +466,8 @@ pub(super) fn convolve_row<L: Lanes>(
             b_at: 0,
             b_steps: [counts[1] * counts[2] * COLUMNS, counts[2] * COLUMNS, COLUMNS],
         };
-        let y = &mut y[column * stride..];
-        with_tile!(L, count, R => {
-            let mut sums = tile::<L::Wide, R>(product, [bias; R]);
-            if conv.relu {
-                sums = relu_rows(sums);
-            }
-            store_rows(sums, y, stride, channels);
-        });
+        let (start, relu, to) = (Start::Bias(bias), conv.relu, &mut y[column * stride..]);
+        Product { tile, start, relu, to, stride, columns: channels }.compute::<L>(count);
     }
 }
 
@@ -510,7 +501,7 @@ fn group_gradient<L: Lanes>(
         let (i, j) = (outer / counts[1], outer % counts[1]);
         for (tap, count) in even_parts(counts[2], L::ROWS) {
             for channel in (0..filters).step_by(COLUMNS) {
-                let product = Tile {
+                let tile = Tile {
                     counts: [rows, 1, columns],
                     a: image,
                     a_at: i * steps[0] + j * steps[1] + first_input + tap,
@@ -521,11 +512,9 @@ fn group_gradient<L: Lanes>(
                     b_steps: [conv.strides[0] * spread_width, 0, conv.strides[1] * channels],
                 };
                 let to = &mut kernel[(outer * counts[2] + tap) * channels + first + channel..];
-                let left = filters - channel;
-                with_tile!(L, count, R => {
-                    let sums = load_rows::<L::Wide, R>(to, channels, left);
-                    store_rows(tile::<L::Wide, R>(product, sums), to, channels, left);
-                });
+                let (start, columns) = (Start::Sum, filters - channel);
+                Product { tile, start, relu: false, to, stride: channels, columns }
+                    .compute::<L>(count);
             }
         }
     }

@@ -7,8 +7,7 @@ use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, LANES, Lanes, Listed, Patch, STOPPED, Vector, gather, list, load_columns, scatter,
-    vectorized,
+    COLUMNS, LANES, Lanes, Listed, Patch, STOPPED, Vector, gather, list, scatter, vectorized,
 };
 
 /// The most places in a window.
@@ -290,7 +289,7 @@ fn forward_body<L: Lanes>(
     let (panels, bias) = packed.split_at(panels_len(conv.taps(), channels));
     let places = this.places_in_window();
     for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
-        let bias = load_columns(&bias[p * COLUMNS..], COLUMNS);
+        let bias = &bias[p * COLUMNS..];
         let count = channels - p * COLUMNS;
         for row in 0..height {
             for (i, values) in rows.chunks_exact_mut(width).take(down).enumerate() {

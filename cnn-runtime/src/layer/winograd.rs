@@ -8,7 +8,8 @@
 
 use crate::kernel::matmul::even_parts;
 use crate::kernel::simd::{
-    COLUMNS, Lanes, Tile, Vector, load_columns, store_rows, tile, unrolled, vectorized, with_tile,
+    COLUMNS, Kernel, Lanes, Product, Start, Tile, Vector, load_columns, store_rows, unrolled,
+    vectorized,
 };
 
 /// Places in a transformed tile.
@@ -123,15 +124,49 @@ pub(super) fn convolve<L: Lanes>(
     for first in (0..this.tiles[0]).step_by(step) {
         let count = step.min(this.tiles[0] - first) * this.tiles[1];
         let (inputs, sums) = scratch.split_at_mut(count * PLACES * this.depth());
-        transform_inputs::<L::Wide>(this, x, first, count, inputs);
+        L::call(Inputs { this, x, first, count, inputs });
         for (p, panel) in panels.chunks_exact(panel_len).enumerate() {
             multiply::<L>(this, inputs, panel, count, sums);
-            let bias = L::Wide::load(&bias[p * COLUMNS..]);
-            for t in 0..count {
-                let at = [first + t / this.tiles[1], t % this.tiles[1]];
-                let outputs = transform_outputs(&sums[t * COLUMNS..], count * COLUMNS, bias);
-                sink.put(p * COLUMNS, at, outputs);
-            }
+            let bias = &bias[p * COLUMNS..];
+            L::call(Outputs { this, sums, bias, first, count, panel: p, sink: &mut *sink });
+        }
+    }
+}
+
+struct Inputs<'a> {
+    this: &'a Winograd,
+    x: &'a [f32],
+    first: usize,
+    count: usize,
+    inputs: &'a mut [f32],
+}
+
+impl Kernel for Inputs<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        transform_inputs::<L::Wide>(self.this, self.x, self.first, self.count, self.inputs);
+    }
+}
+
+struct Outputs<'a, S> {
+    this: &'a Winograd,
+    sums: &'a [f32],
+    bias: &'a [f32],
+    first: usize,
+    count: usize,
+    panel: usize,
+    sink: &'a mut S,
+}
+
+impl<S: Sink> Kernel for Outputs<'_, S> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let (columns, stride) = (self.this.tiles[1], self.count * COLUMNS);
+        let bias = L::Wide::load(self.bias);
+        for t in 0..self.count {
+            let outputs = transform_outputs(&self.sums[t * COLUMNS..], stride, bias);
+            let at = [self.first + t / columns, t % columns];
+            self.sink.put(self.panel * COLUMNS, at, outputs);
         }
     }
 }
@@ -194,7 +229,7 @@ fn multiply<L: Lanes>(
     let (channels, depth) = (this.input[2], this.depth());
     for place in 0..PLACES {
         for (t, rows) in even_parts(count, L::ROWS) {
-            let product = Tile {
+            let tile = Tile {
                 counts: [1, 1, channels],
                 a: inputs,
                 a_at: (place * count + t) * depth,
@@ -204,10 +239,9 @@ fn multiply<L: Lanes>(
                 b_at: place * channels * COLUMNS,
                 b_steps: [0, 0, COLUMNS],
             };
-            with_tile!(L, rows, R => {
-                let products = tile::<L::Wide, R>(product, [L::Wide::splat(0.0); R]);
-                store_rows(products, &mut sums[(place * count + t) * COLUMNS..], COLUMNS, COLUMNS);
-            });
+            let to = &mut sums[(place * count + t) * COLUMNS..];
+            let (start, stride, columns) = (Start::Zero, COLUMNS, COLUMNS);
+            Product { tile, start, relu: false, to, stride, columns }.compute::<L>(rows);
         }
     }
 }

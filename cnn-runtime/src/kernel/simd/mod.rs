@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
 pub(crate) use sparse::{Listed, Patch, STOPPED, gather, list, scatter};
 pub(crate) use tile::{
-    COLUMNS, ROWS, Tile, load_columns, load_rows, relu_rows, row_times_panels, store_rows, tile,
-    with_rows, with_tile,
+    COLUMNS, Product, ROWS, Start, Tile, load_columns, relu_rows, row_times_panels, store_rows,
+    with_rows,
 };
 
 /// Floats in one [`Lanes`] value, on every path.
@@ -322,7 +322,10 @@ macro_rules! vectorized {
                     $crate::kernel::simd::Path::Portable => {}
                 }
             }
-            $body::<$crate::kernel::simd::Portable>($($arg),*);
+            fn portable($($arg: $type),*) {
+                $body::<$crate::kernel::simd::Portable>($($arg),*);
+            }
+            portable($($arg),*);
         }
     )*};
 }

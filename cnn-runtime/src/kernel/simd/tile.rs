@@ -1,7 +1,7 @@
 //! The register tile: some rows by sixteen columns of a sum of products, which is the inside
 //! of every convolution and matrix product here.
 
-use super::{LANES, Vector, unrolled};
+use super::{Kernel, LANES, Lanes, Vector, unrolled};
 
 /// The most rows of a tile where there are sixteen registers of eight floats: 6 x 2 sums, two
 /// columns and a factor fill them.
@@ -50,7 +50,7 @@ impl Tile<'_> {
 
 /// Adds the tile's products to `sums`, term by term in loop order.
 #[inline(always)]
-pub(crate) fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; R] {
+fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; R] {
     const { assert!(W::LEN == COLUMNS) };
     t.check(R);
     let mut sums = sums;
@@ -156,22 +156,63 @@ macro_rules! with_rows {
 }
 pub(crate) use with_rows;
 
-/// Runs `$body` with the const generic `$R` equal to `$rows`, which is 1 to `$L::ROWS`, at most 16.
-macro_rules! with_tile {
-    ($L:ident, $rows:expr, $R:ident => $body:expr) => {
-        $crate::kernel::simd::with_tile!(@ $L, $rows, $R => $body, [7 8 9 10 11 12 13 14 15 16])
-    };
-    (@ $L:ident, $rows:expr, $R:ident => $body:expr, [$($many:literal)*]) => {
-        match $rows {
-            $($many if $L::ROWS >= $many => {
-                const $R: usize = $many;
-                $body
-            })*
-            few => $crate::kernel::simd::with_rows!(few, $R => $body),
-        }
-    };
+/// What a tile's sums start with.
+#[derive(Clone, Copy)]
+pub(crate) enum Start<'a> {
+    Zero,
+    /// Sixteen floats for each row.
+    Bias(&'a [f32]),
+    /// What is there.
+    Sum,
 }
-pub(crate) use with_tile;
+
+/// A tile's sums, and where they go.
+pub(crate) struct Product<'a> {
+    pub tile: Tile<'a>,
+    pub start: Start<'a>,
+    /// Whether a relu follows.
+    pub relu: bool,
+    /// The first row's first column.
+    pub to: &'a mut [f32],
+    /// From row to row of `to`.
+    pub stride: usize,
+    /// How many columns to write, if fewer than sixteen.
+    pub columns: usize,
+}
+
+impl Product<'_> {
+    /// Computes `rows` rows, at most `L::ROWS`.
+    #[inline(always)]
+    pub(crate) fn compute<L: Lanes>(self, rows: usize) {
+        /// A function for each number of rows.
+        macro_rules! dispatch {
+            ($($few:literal)*, $($many:literal)*) => {
+                match rows {
+                    $($few => L::call(Rows::<$few>(self)),)*
+                    $($many if L::ROWS >= $many => L::call(Rows::<$many>(self)),)*
+                    _ => unreachable!("at most {} rows", L::ROWS),
+                }
+            };
+        }
+        dispatch!(1 2 3 4 5 6, 7 8 9 10 11 12 13 14 15 16);
+    }
+}
+
+struct Rows<'a, const R: usize>(Product<'a>);
+
+impl<const R: usize> Kernel for Rows<'_, R> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Product { tile: product, start, relu, to, stride, columns } = self.0;
+        let sums = match start {
+            Start::Zero => [L::Wide::splat(0.0); R],
+            Start::Bias(bias) => [L::Wide::load(bias); R],
+            Start::Sum => load_rows(to, stride, columns),
+        };
+        let sums = tile::<L::Wide, R>(product, sums);
+        store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
+    }
+}
 
 /// Reads up to sixteen columns; absent ones are 0.
 #[inline(always)]
@@ -206,11 +247,7 @@ pub(crate) fn store_rows<W: Vector, const R: usize>(
 
 /// Reads what [`store_rows`] writes.
 #[inline(always)]
-pub(crate) fn load_rows<W: Vector, const R: usize>(
-    from: &[f32],
-    stride: usize,
-    columns: usize,
-) -> [W; R] {
+fn load_rows<W: Vector, const R: usize>(from: &[f32], stride: usize, columns: usize) -> [W; R] {
     let mut rows = [W::splat(0.0); R];
     if columns >= COLUMNS {
         unrolled!(R, row => rows[row] = W::load(&from[row * stride..]));
