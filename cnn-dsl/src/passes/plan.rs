@@ -135,7 +135,7 @@ pub fn plan_with(model: &Model, input_gradient: bool) -> Plan {
             route: None,
         }],
         // A convolution's images are long work; products of matrices want more rows at once.
-        shard: if has_convolution { 8 } else { 16 },
+        shard: if has_convolution { 8 } else { 32 },
         scores: 0,
         tape: Vec::new(),
         scratch: ops.iter().map(|op| op.scratch[0]).max().unwrap_or(0),
