@@ -56,6 +56,7 @@ pub mod math;
 pub mod model;
 pub mod network;
 pub mod optimizer;
+mod receptive;
 pub mod reference;
 mod regularizer;
 pub mod rng;

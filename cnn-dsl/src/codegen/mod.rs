@@ -82,6 +82,7 @@ const NAMES: &[(&str, &[&str])] = &[
             "LossKind",
             "Network",
             "Pass",
+            "ReceptiveField",
             "Regularizer",
             "Shards",
             "TensorInfo",
