@@ -64,6 +64,8 @@ pub struct Model {
     pub compile: Option<Compile>,
     /// `fit(…)`, absent arguments at Keras's defaults.
     pub fit: Fit,
+    /// `inspect;`: whether it can be looked into once it is trained.
+    pub inspect: bool,
 }
 
 impl Model {

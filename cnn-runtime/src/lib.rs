@@ -49,6 +49,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod engine;
 mod initializer;
+pub mod inspect;
 mod kernel;
 pub mod layer;
 pub mod loss;
