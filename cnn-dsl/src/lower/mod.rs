@@ -103,6 +103,8 @@ const MAX_DEPTH: usize = 64;
 /// Statements of a model that are no layers.
 const STATEMENTS: [&str; 4] = ["input", "compile", "fit", "inspect"];
 
+const INSPECT: Signature<'static> = Signature { name: "inspect", params: &[] };
+
 /// The words that stand before braces.
 const CLAUSES: [&str; 3] = ["branches", "repeat", "residual"];
 
@@ -312,8 +314,7 @@ impl<'a> Lowering<'a> {
             }
             "inspect" => {
                 self.inspect = true;
-                const NOTHING: Signature<'static> = Signature { name: "inspect", params: &[] };
-                let errors = Args::bind(&NOTHING, &call, "inspect").into_errors();
+                let errors = Args::bind(&INSPECT, &call, "inspect").into_errors();
                 self.report_all(errors);
             }
             _ => {

@@ -110,17 +110,16 @@ fn operations<'a>(
         Kind::Conv2D(conv) => {
             let relu = take_relu(conv.activation, ahead, fused);
             let pool = ahead.next_if(|next| pools_in_place(conv, relu, layer, next));
-            let op = match pool.map(|next| (next, &next.kind)) {
-                Some((next, Kind::MaxPooling2D(pool))) => {
-                    fused.push(next);
-                    conv_pool(layer, conv, relu, pool, fused)
-                }
-                _ => {
-                    // To the last bit as it would be in one with its pooling.
-                    let pool = ahead.pooling(conv, layer).filter(|_| ahead.apart);
-                    let direct = pool.is_some_and(|pool| !is_winograd_window(pool));
-                    convolution_by(layer, conv, relu, fused, direct)
-                }
+            let op = if let Some((next, Kind::MaxPooling2D(pool))) =
+                pool.map(|next| (next, &next.kind))
+            {
+                fused.push(next);
+                conv_pool(layer, conv, relu, pool, fused)
+            } else {
+                // To the last bit as it would be in one with its pooling.
+                let pool = ahead.pooling(conv, layer).filter(|_| ahead.apart);
+                let direct = pool.is_some_and(|pool| !is_winograd_window(pool));
+                convolution_by(layer, conv, relu, fused, direct)
             };
             [Some(op), separate(conv.activation, layer)].into_iter().flatten().collect()
         }

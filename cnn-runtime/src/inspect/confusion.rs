@@ -59,6 +59,6 @@ mod tests {
         let error = confusion_matrix(outputs.view(), &[0, 3]).unwrap_err();
         assert_eq!(error, InspectError::Class { class: 3, outputs: 3 });
         let nothing = confusion_matrix(Array2::zeros((0, 2)).view(), &[]).unwrap();
-        assert_eq!(nothing, Array2::zeros((2, 2)));
+        assert_eq!(nothing, Array2::<usize>::zeros((2, 2)));
     }
 }

@@ -277,7 +277,7 @@ fn check_strongest<N: Inspect>(number: u64) {
             let maps = seen.feature_maps(info.name).unwrap();
             expected.resize(maps.dim().2, Vec::new());
             for (feature, places) in expected.iter_mut().enumerate() {
-                places.extend(all_places(maps, image, feature).first());
+                places.extend(all_places(&maps, image, feature).first());
             }
         }
         for places in &mut expected {
@@ -298,7 +298,7 @@ fn check_strongest<N: Inspect>(number: u64) {
 }
 
 /// All places of a feature in an image that are no NaN, the strongest first.
-fn all_places(maps: ArrayView3<'_, f32>, image: usize, feature: usize) -> Vec<Place> {
+fn all_places(maps: &ArrayView3<'_, f32>, image: usize, feature: usize) -> Vec<Place> {
     let mut places = Vec::new();
     for row in 0..maps.dim().0 {
         for column in 0..maps.dim().1 {
@@ -344,7 +344,8 @@ fn cutting_far_outside_takes_no_room() {
     let all = cut(picture.view(), &[i64::MIN..i64::MAX, 1..2], 0.0);
     assert_eq!(all.dim(), (6, 1, 1));
     assert_eq!(all.iter().copied().collect::<Vec<_>>(), [0.0, 0.0, 5.0, 5.0, 0.0, 0.0]);
-    assert_eq!(cut(picture.view(), &[5..2, i64::MAX..i64::MIN], 0.0).dim(), (0, 0, 1));
+    let far = i64::MAX - 1..i64::MAX;
+    assert_eq!(cut(picture.view(), &[far.clone(), far], 0.0).dim(), (0, 0, 1));
 }
 
 macro_rules! tests {
