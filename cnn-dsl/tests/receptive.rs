@@ -374,7 +374,7 @@ fn check(network: &Network, layer: &Layer, seen: &Seen) -> Result<(), TestCaseEr
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
     #[test]
     fn outputs_depend_on_what_their_fields_hold_and_no_more(steps in steps()) {
