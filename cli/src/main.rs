@@ -1,4 +1,4 @@
-//! `cnn`: checks, formats, summarises, compares and emits `.cnn` files, and starts a crate.
+//! `cnn`: checks, formats, summarises, explains, compares and emits `.cnn` files, and starts a crate.
 //!
 //! Exit codes: 0 if all is right, 1 if a text has mistakes or a comparison fails, 2 for wrong
 //! usage and for files that cannot be read or written.
@@ -60,6 +60,14 @@ enum Command {
         /// How to print it
         #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
         format: SummaryFormat,
+        /// Only this model of the file
+        #[arg(long, value_name = "NAME")]
+        model: Option<String>,
+    },
+    /// Say where sizes come from: shapes, parameters and receptive fields, with the numbers put in
+    Explain {
+        /// File to explain
+        file: PathBuf,
         /// Only this model of the file
         #[arg(long, value_name = "NAME")]
         model: Option<String>,
@@ -163,6 +171,10 @@ fn run(command: &Command) -> Outcome {
                 SummaryFormat::Mermaid => graph::mermaid(models),
             })
         }
+        Command::Explain { file, model } => input::with_models(file, model.as_deref(), |models| {
+            let texts: Vec<String> = models.iter().map(cnn_dsl::explain::text).collect();
+            texts.join("\n")
+        }),
         Command::Compare { before, after, format } => compare::run(before, after, *format),
         Command::New { name, path } => new::run(name, path.as_deref()),
         Command::Emit { file, check, out } => emit::run(file, check.as_deref(), out.as_deref()),

@@ -6,6 +6,7 @@ use cnn_dsl::diagnostics::thousands;
 use cnn_dsl::ir::{Layer, Model};
 use cnn_dsl::names::snake_case;
 use cnn_dsl::passes;
+use cnn_dsl::receptive::ReceptiveField;
 use serde_json::{Value, json};
 
 /// One line for a file without mistakes.
@@ -53,5 +54,18 @@ pub fn layer(layer: &Layer) -> Value {
         "output_shape": layer.output.0,
         "params": layer.params(),
         "macs": layer.macs,
+        "receptive_field": {
+            "size": layer.field.size(),
+            "jump": [jump(&layer.field, 0), jump(&layer.field, 1)],
+            "start": layer.field.start(),
+        },
     })
+}
+
+/// A whole number where it is one.
+fn jump(field: &ReceptiveField, axis: usize) -> Value {
+    match field.parts[axis] {
+        1 => field.jump[axis].into(),
+        _ => field.jump()[axis].into(),
+    }
 }

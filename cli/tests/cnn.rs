@@ -162,6 +162,7 @@ fn summary_prints_json() {
         serde_json::json!({
             "name": "conv2d_1", "type": "Conv2D", "output_shape": [14, 14, 64],
             "params": 18_496, "macs": 14 * 14 * 9 * 32 * 64,
+            "receptive_field": { "size": [8, 8], "jump": [2, 2], "start": [-3, -3] },
         })
     );
     let macs =
@@ -190,6 +191,23 @@ fn summary_chooses_a_model() {
     let none = cnn(&["summary", path, "--model", "LeNe"]);
     assert_eq!(none.status.code(), Some(2));
     assert!(stderr(&none).contains("did you mean `LeNet`?"), "{}", stderr(&none));
+}
+
+#[test]
+fn explain_puts_the_numbers_in() {
+    let explained = cnn(&["explain", "mnist_cnn.cnn"]);
+    assert_eq!(explained.status.code(), Some(0));
+    for part in [
+        "floor((28 + 2·1 - 3) / 1) + 1 = 28; padding = same",
+        "(3·3·32 + 1)·64 = 18,496",
+        "8x8, neighbours 2 apart, the first from row -3, column -3",
+        "Dense: (14·14·32 + 1)·14·14·64 = 78,688,512",
+        "LocallyConnected2D: 14·14·(3·3·32 + 1)·64 = 3,625,216",
+    ] {
+        assert!(stdout(&explained).contains(part), "{part}\n{}", stdout(&explained));
+    }
+    assert_eq!(cnn(&["explain", "mnist_cnn.cnn", "--model", "other"]).status.code(), Some(2));
+    assert_eq!(cnn(&["explain", "nowhere.cnn"]).status.code(), Some(2));
 }
 
 #[test]

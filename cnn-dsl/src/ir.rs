@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::layer::Kind;
+use crate::receptive::ReceptiveField;
 
 /// A shape without its batch dimension: `[height, width, channels]`, `[rows, features]` or
 /// `[features]`. Every size is at least 1, and the product at most 2^40.
@@ -63,6 +64,8 @@ pub struct Model {
     pub compile: Option<Compile>,
     /// `fit(…)`, absent arguments at Keras's defaults.
     pub fit: Fit,
+    /// `inspect;`: whether it can be looked into once it is trained.
+    pub inspect: bool,
 }
 
 impl Model {
@@ -114,6 +117,8 @@ pub struct Layer {
     pub trainable: bool,
     /// Multiply-adds for one input.
     pub macs: u64,
+    /// Which pixels of the model's input an output can depend on.
+    pub field: ReceptiveField,
 }
 
 impl Layer {

@@ -44,6 +44,23 @@ fn code_of_separate_operations() {
     insta::assert_snapshot!(codegen::pretty(codegen::emit(&models, &options)));
 }
 
+/// A model that can be looked into: once more, with each layer for itself.
+#[test]
+fn code_of_inspection() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good/inspect.cnn"));
+    let text = text.unwrap();
+    let emit = |text: &str| {
+        let models = cnn_dsl::compile(text).unwrap();
+        codegen::pretty(codegen::emit(&models, &Options::default()))
+    };
+    let code = emit(&text);
+    // What is said beside it does not change.
+    let without = emit(&text.replace("    inspect;\n", ""));
+    let twin = code.strip_prefix(without.as_str()).unwrap();
+    insta::assert_snapshot!(twin);
+}
+
 /// Emission is a function of the model alone.
 #[test]
 fn code_is_the_same_every_time() {
@@ -66,7 +83,7 @@ fn architecture_hash_tells_models_apart() {
     let base = hash("Conv2D(4, 3); Flatten; Dense(2, activation = softmax);");
     let same = hash(
         "Conv2D(4, 3); Flatten; Dense(2, activation = softmax);
-         compile(loss = categorical_crossentropy); fit(epochs = 3);",
+         compile(loss = categorical_crossentropy); fit(epochs = 3); inspect;",
     );
     assert_eq!(base, same);
     for other in [

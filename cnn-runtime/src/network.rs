@@ -3,6 +3,8 @@
 use crate::buffer::Floats;
 use crate::optimizer::OptimizerKind;
 
+pub use crate::receptive::ReceptiveField;
+
 /// One layer as the summary shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerInfo {
@@ -16,6 +18,8 @@ pub struct LayerInfo {
     pub params: usize,
     /// Multiply-adds for one image.
     pub macs: u64,
+    /// Which pixels of the network's input its outputs can depend on.
+    pub field: ReceptiveField,
 }
 
 /// One array of weights.

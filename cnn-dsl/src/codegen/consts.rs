@@ -6,6 +6,7 @@ use quote::quote;
 use super::{Code, decimal, doc, ident, number};
 use crate::ir::{Initializer, Layer, Loss, Model, Optimizer, Regularizer, Shape};
 use crate::passes::{Backward, Scope, Step};
+use crate::receptive::ReceptiveField;
 use crate::summary;
 
 impl Code<'_> {
@@ -116,8 +117,12 @@ impl Code<'_> {
             let (name, class) = (&layer.name, layer.kind.class());
             let (shape, params) = (sizes(&layer.output), number(layer.params()));
             let macs = number(layer.macs);
+            let field = field(&layer.field);
             quote! {
-                LayerInfo { name: #name, kind: #class, output_shape: &#shape, params: #params, macs: #macs }
+                LayerInfo {
+                    name: #name, kind: #class, output_shape: &#shape, params: #params, macs: #macs,
+                    field: #field,
+                }
             }
         });
         quote!(&[#(#lines),*])
@@ -255,6 +260,20 @@ fn place(step: &Step) -> TokenStream {
 fn sizes(shape: &Shape) -> TokenStream {
     let sizes = shape.0.iter().map(|&size| number(size));
     quote!([#(#sizes),*])
+}
+
+/// A receptive field, as the runtime writes it.
+fn field(field: &ReceptiveField) -> TokenStream {
+    let both = |numbers: [i64; 2]| {
+        let numbers = numbers.map(|n| {
+            let (sign, size) = ((n < 0).then(|| quote!(-)), number(n.unsigned_abs()));
+            quote!(#sign #size)
+        });
+        quote!([#(#numbers),*])
+    };
+    let (jump, parts) = (both(field.jump), both(field.parts));
+    let (first, last) = (both(field.first), both(field.last));
+    quote!(ReceptiveField { jump: #jump, first: #first, last: #last, parts: #parts })
 }
 
 fn shape_constant(about: &str, name: &str, shape: &Shape) -> TokenStream {

@@ -5,6 +5,7 @@
 //! and nothing from the prelude, which the user may have shadowed or switched off.
 
 mod consts;
+mod inspect;
 mod passes;
 mod repeats;
 mod skeleton;
@@ -55,6 +56,7 @@ fn emit_one(model: &Model, options: &Options) -> TokenStream {
             .into_iter()
             .collect();
     let uses = uses(&options.runtime, &body, &code.kinds());
+    let inspect = model.inspect.then(|| inspect::emit(model, options));
     // A line or more for each layer, and there may be hundreds.
     let long = (plan.steps.len() > MANY_STEPS).then(|| quote!(#[allow(clippy::too_many_lines)]));
     quote! {
@@ -65,6 +67,8 @@ fn emit_one(model: &Model, options: &Options) -> TokenStream {
             #uses
             #body
         };
+
+        #inspect
     }
 }
 
@@ -72,6 +76,7 @@ fn emit_one(model: &Model, options: &Options) -> TokenStream {
 const NAMES: &[(&str, &[&str])] = &[
     ("__private", &["None", "Option", "Some"]),
     ("buffer", &["Carve"]),
+    ("inspect", &["Inspect", "View"]),
     (
         "network",
         &[
@@ -82,6 +87,7 @@ const NAMES: &[(&str, &[&str])] = &[
             "LossKind",
             "Network",
             "Pass",
+            "ReceptiveField",
             "Regularizer",
             "Shards",
             "TensorInfo",

@@ -35,6 +35,7 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
 
         const _: () = {
             use #runtime::__private::Option;
+            use #runtime::inspect::{Inspect, View};
             use #runtime::network::{Defaults, LayerInfo, LossKind, Network, Pass, Shards, TensorInfo};
             use #runtime::optimizer::OptimizerKind;
 
@@ -86,6 +87,21 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
                     _: &mut [f32], _: &mut [f32],
                 ) {}
                 fn weight_gradients(_: &Shards<'_>, _: &mut Self::Weights) {}
+            }
+
+            impl Inspect for #name {
+                type Kernels = [f32; 1];
+                type Mirrored = [f32; 1];
+
+                const VIEWS: &'static [View] = &[];
+                const LOGITS: View = View { output: 0, gradient: 0, steps: 0, rectified: false };
+                const INPUT_GRADIENT: usize = 0;
+                const VIEW_ARENA: usize = 1;
+                const VIEW_TAPE: usize = 1;
+
+                fn lay_out(_: &Self::Weights, _: &mut Self::Kernels, _: &mut Self::Mirrored) {}
+                fn look(_: &Self::Kernels, _: &mut [f32], _: Option<&mut [f32]>) {}
+                fn look_back(_: usize, _: &Self::Mirrored, _: &mut [f32], _: &mut [f32]) {}
             }
         };
     }

@@ -90,7 +90,7 @@ impl Code<'_> {
         });
         let bodies: Vec<_> = bodies.collect();
         let a = mutable("a", &bodies);
-        let bodies = dispatch(&bodies);
+        let bodies = dispatch("stage", &bodies);
         let steps = &self.plan.steps;
         let weights = steps.iter().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
         let packed = choose(weights, "packed");
@@ -182,7 +182,7 @@ impl Code<'_> {
         });
         let bodies: Vec<_> = bodies.collect();
         let t = mutable("t", &bodies);
-        let bodies = dispatch(&bodies);
+        let bodies = dispatch("stage", &bodies);
         let weights = self.live().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
         let transposed = choose(weights, "transposed");
         let pass = choose(self.live().any(|step| step.op.needs.pass), "pass");
@@ -234,8 +234,10 @@ impl Code<'_> {
             let constant = ident(&step.constant);
             quote!(#constant.update(batch, weights);)
         });
-        let (forward, backward) =
-            (dispatch(&forward.collect::<Vec<_>>()), dispatch(&backward.collect::<Vec<_>>()));
+        let (forward, backward) = (
+            dispatch("stage", &forward.collect::<Vec<_>>()),
+            dispatch("stage", &backward.collect::<Vec<_>>()),
+        );
         let stage = choose(steps.len() > 1, "stage");
         quote! {
             fn couple(
@@ -304,19 +306,20 @@ fn stages<'a, 'b>(segments: &'b [Segment<'a>]) -> Vec<&'b [Segment<'a>]> {
     stages
 }
 
-/// The body of the stage that `stage` says, in the plainest form that holds them all.
-fn dispatch(bodies: &[TokenStream]) -> TokenStream {
+/// The body of the stage that the variable `name` says, in the plainest form that holds them all.
+pub(super) fn dispatch(name: &str, bodies: &[TokenStream]) -> TokenStream {
+    let stage = ident(name);
     match bodies {
         [] => TokenStream::new(),
         [only] => only.clone(),
-        [first, second] if second.is_empty() => quote!(if stage == 0 { #first }),
-        [first, second] => quote!(if stage == 0 { #first } else { #second }),
+        [first, second] if second.is_empty() => quote!(if #stage == 0 { #first }),
+        [first, second] => quote!(if #stage == 0 { #first } else { #second }),
         [first @ .., last] => {
             let arms = first.iter().enumerate().map(|(index, body)| {
                 let index = number(index as u64);
                 quote!(#index => { #body })
             });
-            quote!(match stage { #(#arms)* _ => { #last } })
+            quote!(match #stage { #(#arms)* _ => { #last } })
         }
     }
 }
@@ -329,6 +332,6 @@ fn mutable(name: &str, calls: &[TokenStream]) -> TokenStream {
 }
 
 /// A parameter's name, marked where it is not used.
-fn choose(used: bool, name: &str) -> Ident {
+pub(super) fn choose(used: bool, name: &str) -> Ident {
     if used { ident(name) } else { format_ident!("_{name}") }
 }

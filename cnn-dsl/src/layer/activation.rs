@@ -5,7 +5,9 @@ use quote::quote;
 use crate::bind::{Args, Interval, Signature, optional, required};
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, elementwise, float, softmax};
+use crate::receptive::Reach;
 
+use super::explain::{Explain, Line, each_value};
 use super::{Build, Built, Compute, Definition, Kind};
 
 /// An activation function by its Keras name, with Keras's constants.
@@ -153,6 +155,59 @@ impl Compute for Elu {
     }
 }
 
+impl Explain for Activation {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::SAME
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        each_value(layer, self.name())
+    }
+}
+
+impl Explain for ReLU {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::SAME
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        each_value(layer, self.rule())
+    }
+}
+
+impl Explain for LeakyReLU {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::SAME
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        each_value(layer, format!("x, or {} x where negative", self.negative_slope))
+    }
+}
+
+impl Explain for Elu {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::SAME
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        each_value(layer, format!("x, or {} (exp(x) - 1) where negative", self.alpha))
+    }
+}
+
+impl ReLU {
+    fn rule(&self) -> String {
+        let Self { max_value, negative_slope, threshold } = self;
+        let below = match negative_slope {
+            0.0 => "0".to_owned(),
+            slope if *threshold == 0.0 => format!("{slope} x"),
+            slope => format!("{slope} (x - {threshold})"),
+        };
+        let above = max_value.map(|most| format!(", at most {most}")).unwrap_or_default();
+        format!("x from {threshold} on, else {below}{above}")
+    }
+}
+
 /// Arguments of `Softmax`, resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Softmax {
@@ -175,6 +230,19 @@ impl Compute for Softmax {
 
     fn activation(&self) -> Option<Activation> {
         Some(Activation::Softmax)
+    }
+}
+
+impl Explain for Softmax {
+    fn reach(&self, layer: &Layer, _input: usize) -> [Reach; 2] {
+        // The last axis are features; those before it are places.
+        let summed = |axis: usize| axis == self.axis && axis + 1 < layer.output.rank();
+        [0, 1].map(|axis| if summed(axis) { Reach::Whole } else { Reach::Same })
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let values = layer.output.0[self.axis];
+        each_value(layer, format!("exp(x) / sum exp(x) over {values} values"))
     }
 }
 

@@ -2,11 +2,13 @@
 
 use quote::quote;
 
+use super::explain::{Count, Explain, Line};
 use super::weights::{Recipe, Rules};
 use super::{Build, Built, Compute, Definition, Kind, values};
 use crate::bind::{Args, Interval, Signature, optional, unsupported};
 use crate::ir::{Layer, Shape, Weight};
 use crate::passes::{Needs, Op, Scope, Sizes, array, float, image_op};
+use crate::receptive::Reach;
 
 /// Arguments of `BatchNormalization`, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,6 +135,23 @@ impl BatchNormalization {
             needs: Needs { input: true, output: true, ..Needs::default() },
             ..image_op(layer, "BatchNormalization", descriptor)
         }
+    }
+}
+
+impl Explain for BatchNormalization {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        // In training the statistics see the whole batch; predictions do not.
+        Reach::SAME
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let channels = layer.output.0[self.axis];
+        let names: Vec<&str> = layer.weights.iter().map(|weight| weight.name).collect();
+        let rule = Count::product(&[names.len() as u64, channels]).equation();
+        vec![
+            Line::same_shape(layer),
+            Line::new("parameters", format!("{rule}: {}", names.join(", "))),
+        ]
     }
 }
 

@@ -4,9 +4,12 @@ use quote::quote;
 
 use crate::bind::{Args, Signature, optional};
 use crate::codegen::number;
+use crate::diagnostics::thousands;
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, array, image_op};
+use crate::receptive::Reach;
 
+use super::explain::{Explain, Line};
 use super::merge::{at_least_two, disagree};
 use super::{Build, Built, Compute, Definition, Kind, Operand, axis, values};
 
@@ -33,6 +36,35 @@ impl Compute for Concatenate {
         let mut op = image_op(layer, "Concatenate", quote!(Concatenate::new(#outer, &#runs)));
         op.needs.many = true;
         vec![op]
+    }
+}
+
+impl Explain for Concatenate {
+    fn reach(&self, layer: &Layer, input: usize) -> [Reach; 2] {
+        let at = layer.inputs[..input].iter().map(|before| before.0[self.axis]).sum();
+        // The last axis are features; those before it are places.
+        let grows = |axis: usize| axis == self.axis && axis + 1 < layer.output.rank();
+        [0, 1].map(|axis| if grows(axis) { Reach::Part { at } } else { Reach::Same })
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let sizes: Vec<String> =
+            layer.inputs.iter().map(|input| thousands(input.0[self.axis].into())).collect();
+        let sum = thousands(layer.output.0[self.axis].into());
+        let rule = format!("{} = {sum}", sizes.join(" + "));
+        vec![Line::new(self.grown(layer), rule), Line::no_params()]
+    }
+}
+
+impl Concatenate {
+    /// What grows.
+    fn grown(&self, layer: &Layer) -> &'static str {
+        match (layer.output.rank(), self.axis) {
+            (3, 2) => "channels",
+            (2.., 0) => "rows",
+            (3, 1) => "columns",
+            _ => "features",
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! `Conv2D`
 
 use crate::bind::{Args, Signature, optional, required_unless, unsupported};
-use crate::ir::Shape;
+use crate::diagnostics::thousands;
+use crate::ir::{Layer, Shape};
+use crate::receptive::Reach;
 
 use super::activation::{self, Activation};
 use super::depthwise::DepthwiseConv2D;
+use super::explain::{Count, Explain, Line, Sliding, connections};
 use super::weights::{self, Recipe, Rules};
 use super::window::Window;
 use super::{Build, Built, Definition, Kind, image, macs, values};
@@ -42,6 +45,34 @@ impl Conv2D {
             use_bias: self.use_bias,
             activation: self.activation,
         })
+    }
+}
+
+impl Explain for Conv2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::window(self.kernel_size, self.strides, self.dilation_rate, self.padding)
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let [kh, kw] = self.kernel_size;
+        let channels = layer.input().last() / self.groups;
+        let kernel = [kh, kw, channels];
+        let mut lines = Sliding {
+            size: self.kernel_size,
+            strides: self.strides,
+            dilation: self.dilation_rate,
+            padding: self.padding,
+        }
+        .explain(layer);
+        lines.push(Line::new("channels", format!("{} filters", thousands(self.filters.into()))));
+        if self.groups > 1 {
+            let rule = format!("{} groups of {channels} channels", self.groups);
+            lines.push(Line::new("groups", rule));
+        }
+        let params = Count::product(&kernel).with_bias(self.use_bias).times(&[self.filters]);
+        lines.push(Line::params(params));
+        lines.extend(connections(layer, &kernel));
+        lines
     }
 }
 

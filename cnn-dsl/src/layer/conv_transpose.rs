@@ -3,10 +3,13 @@
 use quote::quote;
 
 use crate::bind::{Args, Signature, optional, required, unsupported};
+use crate::diagnostics::thousands;
 use crate::ir::{Layer, Shape};
 use crate::passes::{Needs, Op, PANEL, Sizes, array, image_op, panels, separate, settings};
+use crate::receptive::Reach;
 
 use super::activation::{self, Activation};
+use super::explain::{Count, Explain, Line, both, connections};
 use super::weights::{self, Recipe, Rules};
 use super::window::{Padding, Window};
 use super::{Build, Built, Compute, Definition, Kind, image, macs, values};
@@ -84,6 +87,45 @@ impl Compute for Conv2DTranspose {
 
     fn activation(&self) -> Option<Activation> {
         Some(self.activation)
+    }
+}
+
+impl Explain for Conv2DTranspose {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        [0, 1].map(|axis| Reach::Spread {
+            extent: (self.kernel_size[axis] - 1) * self.dilation_rate[axis] + 1,
+            stride: self.strides[axis],
+            crop: self.crop[2 * axis],
+        })
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let ([kh, kw], channels) = (self.kernel_size, layer.input().last());
+        let mut lines = both([0, 1].map(|axis| self.along(layer, axis)));
+        lines.push(Line::new("channels", format!("{} filters", thousands(self.filters.into()))));
+        // Kernels are height x width x out x in; the bias belongs to what comes out.
+        let params = Count::product(&[kh, kw, channels]).with_bias(self.use_bias);
+        lines.push(Line::params(params.times(&[self.filters])));
+        lines.extend(connections(layer, &[kh, kw, channels]));
+        lines
+    }
+}
+
+impl Conv2DTranspose {
+    /// How long the output is: what the kernels reach, cut off, or with zeros behind it.
+    fn along(&self, layer: &Layer, axis: usize) -> String {
+        let (n, out) = (layer.input().0[axis], layer.output.0[axis]);
+        let (stride, extent) =
+            (self.strides[axis], (self.kernel_size[axis] - 1) * self.dilation_rate[axis] + 1);
+        let [before, behind] = [self.crop[2 * axis], self.crop[2 * axis + 1]];
+        let more = out + before + behind - ((n - 1) * stride + extent);
+        let [n, stride, extent, out] = [n, stride, extent, out].map(|n| thousands(n.into()));
+        let (change, words) = match (before, behind, more) {
+            (0, 0, 0) => (String::new(), "padding = valid: nothing cut off".to_owned()),
+            (0, 0, more) => (format!(" + {more}"), format!("{more} behind that no kernel reaches")),
+            (a, b, _) => (format!(" - {a} - {b}"), format!("{a} cut off before, {b} behind")),
+        };
+        format!("({n} - 1)·{stride} + {extent}{change} = {out}; {words}")
     }
 }
 

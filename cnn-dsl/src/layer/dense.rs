@@ -1,9 +1,12 @@
 //! `Dense`
 
 use crate::bind::{Args, Signature, optional, required_unless, unsupported};
-use crate::ir::Shape;
+use crate::diagnostics::thousands;
+use crate::ir::{Layer, Shape};
+use crate::receptive::Reach;
 
 use super::activation::{self, Activation};
+use super::explain::{Count, Explain, Line};
 use super::weights::{self, Recipe, Rules};
 use super::{Build, Built, Definition, Kind, macs, values};
 
@@ -16,6 +19,30 @@ pub struct Dense {
     pub use_bias: bool,
     /// Applied to the result.
     pub activation: Activation,
+}
+
+impl Explain for Dense {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        // The features of its own place, all of them.
+        Reach::SAME
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let (features, units) = (layer.input().last(), self.units);
+        let mut lines = vec![Line::new(
+            "units",
+            format!("{}, each connected to all features", thousands(units.into())),
+        )];
+        if layer.input().rank() > 1 {
+            let places = layer.input().len() / features;
+            let rule = format!("the same for each of {} places", thousands(places.into()));
+            lines.push(Line::new("places", rule));
+        }
+        let each = Count::product(&[features]).with_bias(self.use_bias);
+        lines.push(Line::new("each unit", format!("{} weights", each.clone().equation())));
+        lines.push(Line::params(each.times(&[units])));
+        lines
+    }
 }
 
 /// The layer's entry in [`super::ALL`].

@@ -6,8 +6,10 @@ use crate::bind::{Args, Signature, optional, required_unless, unsupported};
 use crate::codegen::number;
 use crate::ir::{Layer, Shape};
 use crate::passes::{LANES, Needs, Op, Sizes, array, image_op, separate, settings};
+use crate::receptive::Reach;
 
 use super::activation::{self, Activation};
+use super::explain::{Count, Explain, Line, Sliding, connections};
 use super::weights::{self, Recipe, Rules};
 use super::window::Window;
 use super::{Build, Built, Compute, Definition, Kind, image, macs, values};
@@ -95,6 +97,35 @@ impl Compute for DepthwiseConv2D {
 
     fn activation(&self) -> Option<Activation> {
         Some(self.activation)
+    }
+}
+
+impl Explain for DepthwiseConv2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::window(self.kernel_size, self.strides, self.dilation_rate, self.padding)
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let ([kh, kw], channels) = (self.kernel_size, layer.input().last());
+        let mut lines = self.sliding().explain(layer);
+        let made = Count::product(&[channels, self.depth_multiplier]).equation();
+        lines.push(Line::new("channels", format!("{made}; each made of one channel")));
+        let params = Count::product(&[kh, kw]).with_bias(self.use_bias);
+        lines.push(Line::params(params.times(&[channels, self.depth_multiplier])));
+        lines.extend(connections(layer, &[kh, kw, channels]));
+        lines
+    }
+}
+
+impl DepthwiseConv2D {
+    /// Its window.
+    pub(crate) fn sliding(&self) -> Sliding {
+        Sliding {
+            size: self.kernel_size,
+            strides: self.strides,
+            dilation: self.dilation_rate,
+            padding: self.padding,
+        }
     }
 }
 

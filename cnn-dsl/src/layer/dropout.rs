@@ -6,7 +6,9 @@ use quote::quote;
 use crate::codegen::{decimal, number};
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, float, image_op};
+use crate::receptive::Reach;
 
+use super::explain::{Explain, Line, each_value};
 use super::{Build, Built, Compute, Definition, Kind, image};
 
 /// Arguments of `Dropout`, resolved.
@@ -81,6 +83,39 @@ impl Compute for GaussianNoise {
         let mut op = image_op(layer, "GaussianNoise", descriptor);
         op.needs.pass = true;
         vec![op]
+    }
+}
+
+impl Explain for Dropout {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::SAME
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        each_value(layer, format!("a share of {} is set to 0 in training", self.rate))
+    }
+}
+
+impl Explain for SpatialDropout2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::SAME
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        each_value(
+            layer,
+            format!("a share of {} of the channels is set to 0 in training", self.rate),
+        )
+    }
+}
+
+impl Explain for GaussianNoise {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::SAME
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        each_value(layer, format!("noise of deviation {} is added in training", self.stddev))
     }
 }
 

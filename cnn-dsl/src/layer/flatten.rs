@@ -3,7 +3,9 @@
 use crate::bind::{Args, Signature, unsupported};
 use crate::ir::{Layer, Shape};
 use crate::passes::Op;
+use crate::receptive::Reach;
 
+use super::explain::{Count, Explain, Line};
 use super::{Build, Built, Compute, Definition, Kind};
 
 /// One row out of all values.
@@ -21,6 +23,17 @@ impl Compute for Flatten {
 
     fn ops(&self, _layer: &Layer, _index: u64) -> Vec<Op> {
         Vec::new()
+    }
+}
+
+impl Explain for Flatten {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::WHOLE
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let features = Count::product(&layer.input().0).equation();
+        vec![Line::new("features", features), Line::no_params()]
     }
 }
 

@@ -3,9 +3,12 @@
 use quote::quote;
 
 use crate::bind::{Args, Signature, optional, unsupported};
+use crate::diagnostics::thousands;
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, array, image_op};
+use crate::receptive::Reach;
 
+use super::explain::{Explain, Line, both};
 use super::{Build, Built, Compute, Definition, Kind, image, values};
 
 /// Arguments of `ZeroPadding2D`, resolved.
@@ -50,6 +53,39 @@ impl Compute for Cropping2D {
         let (input, cropping) = (array(&layer.input().0), array(&self.cropping));
         vec![image_op(layer, "Cropping2D", quote!(Cropping2D::new(#input, #cropping)))]
     }
+}
+
+impl Explain for ZeroPadding2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        let [top, _, left, _] = self.padding.map(u64::cast_signed);
+        [top, left].map(|before| Reach::Window { extent: 1, stride: 1, before })
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        framed(layer, self.padding, '+', "of zeros before")
+    }
+}
+
+impl Explain for Cropping2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        let [top, _, left, _] = self.cropping.map(u64::cast_signed);
+        [top, left].map(|cut| Reach::Window { extent: 1, stride: 1, before: -cut })
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        framed(layer, self.cropping, '-', "cut off before")
+    }
+}
+
+fn framed(layer: &Layer, frame: [u64; 4], sign: char, words: &str) -> Vec<Line> {
+    let rules = [0, 1].map(|axis| {
+        let [n, out] = [layer.input().0[axis], layer.output.0[axis]].map(|n| thousands(n.into()));
+        let (before, behind) = (frame[2 * axis], frame[2 * axis + 1]);
+        format!("{n} {sign} {before} {sign} {behind} = {out}; {before} {words}, {behind} behind")
+    });
+    let mut lines = both(rules);
+    lines.push(Line::no_params());
+    lines
 }
 
 /// The entry of `ZeroPadding2D` in [`super::ALL`].

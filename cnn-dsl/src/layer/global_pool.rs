@@ -5,7 +5,9 @@ use quote::quote;
 use crate::bind::{Args, Param, Signature, optional, unsupported};
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, array, image_op};
+use crate::receptive::Reach;
 
+use super::explain::{Count, Explain, Line};
 use super::{Build, Built, Compute, Definition, Kind, image};
 
 /// The mean of each channel. Whether axes of size 1 are kept, the output's shape says.
@@ -49,6 +51,36 @@ impl Compute for GlobalMaxPooling2D {
         op.needs.output = true;
         vec![op]
     }
+}
+
+impl Explain for GlobalAveragePooling2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::WHOLE
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        explain(layer, "the mean of")
+    }
+}
+
+impl Explain for GlobalMaxPooling2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::WHOLE
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        explain(layer, "the largest of")
+    }
+}
+
+fn explain(layer: &Layer, what: &str) -> Vec<Line> {
+    let [height, width] = [layer.input().0[0], layer.input().0[1]];
+    let values = Count::product(&[height, width]).equation();
+    vec![
+        Line::new("features", format!("{}, one for each channel", layer.output.last())),
+        Line::new("values", format!("{what} {values}")),
+        Line::no_params(),
+    ]
 }
 
 const PARAMS: &[Param] = &[unsupported("data_format", "channels_last"), optional("keepdims")];

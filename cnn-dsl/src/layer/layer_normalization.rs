@@ -2,12 +2,14 @@
 
 use quote::quote;
 
+use super::explain::{Count, Explain, Line};
 use super::weights::{Recipe, Rules};
 use super::{Build, Built, Compute, Definition, Kind, values};
 use crate::bind::{Args, Interval, Signature, optional, unsupported};
 use crate::codegen::number;
 use crate::ir::{Layer, Shape};
 use crate::passes::{Needs, Op, Sizes, float, image_op};
+use crate::receptive::Reach;
 
 /// Arguments of `LayerNormalization`, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,34 @@ impl Compute for LayerNormalization {
         };
         let op = image_op(layer, "LayerNormalization", descriptor);
         vec![Op { sizes: Some(sizes), needs, ..op }]
+    }
+}
+
+impl Explain for LayerNormalization {
+    fn reach(&self, layer: &Layer, _input: usize) -> [Reach; 2] {
+        // The last axis are features; those before it are places.
+        let first = layer.output.rank() - self.axes;
+        [0, 1].map(|axis| {
+            let summed = axis >= first && axis + 1 < layer.output.rank();
+            if summed { Reach::Whole } else { Reach::Same }
+        })
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let sizes = &layer.output.0[layer.output.rank() - self.axes..];
+        let values = Count::product(sizes).equation();
+        let mut lines = vec![
+            Line::same_shape(layer),
+            Line::new("values", format!("{values} normalised together")),
+        ];
+        let names: Vec<&str> = layer.weights.iter().map(|weight| weight.name).collect();
+        lines.push(if names.is_empty() {
+            Line::no_params()
+        } else {
+            let rule = Count::product(sizes).each_of(&[names.len() as u64]).equation();
+            Line::new("parameters", format!("{rule}: {}", names.join(", ")))
+        });
+        lines
     }
 }
 

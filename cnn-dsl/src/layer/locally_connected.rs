@@ -4,10 +4,13 @@ use quote::quote;
 
 use crate::bind::{Args, Signature, optional, required, unsupported};
 use crate::codegen::number;
+use crate::diagnostics::thousands;
 use crate::ir::{Layer, Shape};
 use crate::passes::{Needs, Op, Sizes, array, image_op, separate, settings};
+use crate::receptive::Reach;
 
 use super::activation::{self, Activation};
+use super::explain::{Count, Explain, Line, Sliding};
 use super::weights::{self, Recipe, Rules};
 use super::window::{Padding, Window};
 use super::{Build, Built, Compute, Definition, Kind, image, macs, values};
@@ -65,6 +68,30 @@ impl Compute for LocallyConnected2D {
 
     fn activation(&self) -> Option<Activation> {
         Some(self.activation)
+    }
+}
+
+impl Explain for LocallyConnected2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::window(self.kernel_size, self.strides, [1, 1], [0; 4])
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let ([kh, kw], channels) = (self.kernel_size, layer.input().last());
+        let [height, width] = [layer.output.0[0], layer.output.0[1]];
+        let (size, strides) = (self.kernel_size, self.strides);
+        let padding = [0; 4];
+        let mut lines = Sliding { size, strides, dilation: [1, 1], padding }.explain(layer);
+        lines.push(Line::new("channels", format!("{} filters", thousands(self.filters.into()))));
+        let kernel = || Count::product(&[kh, kw, channels]).with_bias(self.use_bias);
+        let params = kernel().each_of(&[height, width]).times(&[self.filters]);
+        lines.push(Line::params(params));
+        let all = Count::product(&layer.input().0).with_bias(true);
+        let all = all.times(&[height, width, self.filters]).equation();
+        lines.push(Line::new("fully connected", format!("Dense: {all}")));
+        let shared = kernel().times(&[self.filters]).equation();
+        lines.push(Line::new("shared weights", format!("Conv2D: {shared}")));
+        lines
     }
 }
 

@@ -6,7 +6,9 @@ use quote::{format_ident, quote};
 use crate::bind::{Args, Signature};
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, array, image_op};
+use crate::receptive::Reach;
 
+use super::explain::{Explain, Line};
 use super::{Build, Built, Compute, Definition, Kind, Operand, values};
 
 /// What becomes of the elements in one place of all inputs.
@@ -59,6 +61,27 @@ impl Compute for Merge {
         op.needs.input = true;
         op.needs.many = true;
         vec![op]
+    }
+}
+
+impl Explain for Merge {
+    fn reach(&self, layer: &Layer, input: usize) -> [Reach; 2] {
+        // A vector meets the channels: every place sees all of it.
+        if layer.inputs[input].rank() < layer.output.rank() { Reach::WHOLE } else { Reach::SAME }
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let inputs: Vec<String> = layer.inputs.iter().map(ToString::to_string).collect();
+        let what = match self {
+            Self::Add => "added",
+            Self::Subtract => "the first minus the second",
+            Self::Multiply => "multiplied",
+            Self::Average => "averaged",
+            Self::Maximum => "the largest",
+            Self::Minimum => "the smallest",
+        };
+        let rule = format!("{} of {}", layer.output, inputs.join(", "));
+        vec![Line::new("shape", rule), Line::new("values", what), Line::no_params()]
     }
 }
 

@@ -8,6 +8,7 @@ pub mod conv_transpose;
 pub mod dense;
 pub mod depthwise;
 pub mod dropout;
+pub mod explain;
 pub mod flatten;
 pub mod frame;
 pub mod global_pool;
@@ -49,7 +50,7 @@ pub enum Kind {
 }
 
 /// A kind of layer that no fusion needs to know: all that the compiler asks of it.
-pub trait Compute: fmt::Debug + Send + Sync {
+pub trait Compute: explain::Explain + fmt::Debug + Send + Sync {
     /// Keras's class name.
     fn class(&self) -> &'static str;
 
@@ -76,6 +77,12 @@ pub trait Compute: fmt::Debug + Send + Sync {
 /// A [`Compute`], comparable and shared.
 #[derive(Clone, Debug)]
 pub struct Plain(Arc<dyn Compute>);
+
+impl Plain {
+    fn explained(&self) -> &dyn explain::Explain {
+        &*self.0
+    }
+}
 
 impl std::ops::Deref for Plain {
     type Target = dyn Compute;
@@ -108,6 +115,19 @@ impl Kind {
             Self::Activation(_) => activation::DEFINITION.signature.name,
             Self::ReLU(_) => activation::RELU.signature.name,
             Self::Plain(plain) => plain.class(),
+        }
+    }
+
+    /// What says how its sizes come about.
+    #[must_use]
+    pub fn explained(&self) -> &dyn explain::Explain {
+        match self {
+            Self::Conv2D(conv) => conv,
+            Self::MaxPooling2D(pool) => pool,
+            Self::Dense(dense) => dense,
+            Self::Activation(activation) => activation,
+            Self::ReLU(relu) => relu,
+            Self::Plain(plain) => plain.explained(),
         }
     }
 

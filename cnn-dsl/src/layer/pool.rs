@@ -5,7 +5,9 @@ use quote::quote;
 use crate::bind::{Args, Param, Signature, optional, unsupported};
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, array, image_op};
+use crate::receptive::Reach;
 
+use super::explain::{Count, Explain, Line, Sliding};
 use super::window::{PADDINGS, Padding, Window};
 use super::{Build, Built, Compute, Definition, Kind, image};
 
@@ -46,6 +48,42 @@ impl Compute for AveragePooling2D {
         let descriptor = quote!(AveragePooling2D::new(#input, #size, #strides, #padding));
         vec![image_op(layer, "AveragePooling2D", descriptor)]
     }
+}
+
+impl Explain for MaxPooling2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::window(self.pool_size, self.strides, [1, 1], self.padding)
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let sizes = [self.pool_size, self.strides];
+        explain(layer, sizes, self.padding, "the largest of")
+    }
+}
+
+impl Explain for AveragePooling2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::window(self.pool_size, self.strides, [1, 1], self.padding)
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let sizes = [self.pool_size, self.strides];
+        explain(layer, sizes, self.padding, "the mean of")
+    }
+}
+
+fn explain(
+    layer: &Layer,
+    [size, strides]: [[u64; 2]; 2],
+    padding: [u64; 4],
+    what: &str,
+) -> Vec<Line> {
+    let mut lines = Sliding { size, strides, dilation: [1, 1], padding }.explain(layer);
+    let values = Count::product(&size).equation();
+    let outside = if padding == [0; 4] { "" } else { "; the padding does not count" };
+    lines.push(Line::new("values", format!("{what} {values}, each channel for itself{outside}")));
+    lines.push(Line::no_params());
+    lines
 }
 
 const PARAMS: &[Param] = &[

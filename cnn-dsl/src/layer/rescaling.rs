@@ -6,7 +6,9 @@ use quote::quote;
 use crate::bind::{Args, Signature, optional, required};
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, float, image_op};
+use crate::receptive::Reach;
 
+use super::explain::{Explain, Line, each_value};
 use super::{Build, Built, Compute, Definition, Kind};
 
 /// Arguments of `Rescaling`, resolved: one number, or one for each channel.
@@ -35,6 +37,22 @@ impl Compute for Rescaling {
         let (scale, offset) = (list(&self.scale), list(&self.offset));
         vec![image_op(layer, "Rescaling", quote!(Rescaling::new(#scale, #offset)))]
     }
+}
+
+impl Explain for Rescaling {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::SAME
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        each_value(layer, format!("times {}, plus {}", numbers(&self.scale), numbers(&self.offset)))
+    }
+}
+
+/// One number, or one for each channel.
+fn numbers(numbers: &[f64]) -> String {
+    let texts: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    if let [only] = texts.as_slice() { only.clone() } else { format!("({})", texts.join(", ")) }
 }
 
 /// The layer's entry in [`super::ALL`].

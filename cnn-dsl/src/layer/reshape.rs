@@ -5,7 +5,9 @@ use quote::quote;
 use crate::bind::{Args, Signature, required};
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, array, image_op};
+use crate::receptive::Reach;
 
+use super::explain::{Count, Explain, Line};
 use super::{Build, Built, Compute, Definition, Kind, values};
 
 /// The same values under another shape, which the layer's output says.
@@ -49,6 +51,30 @@ impl Compute for Permute {
         let moved = self.order.iter().map(|&axis| (axis + missing) as u64);
         let order = array(&(0..missing as u64).chain(moved).collect::<Vec<_>>());
         vec![image_op(layer, "Permute", quote!(Permute::new(#input, #order)))]
+    }
+}
+
+impl Explain for Reshape {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        Reach::WHOLE
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let [before, after] = [layer.input(), &layer.output].map(|shape| Count::product(&shape.0));
+        let rule = format!("{}, as before: {}", after.equation(), before.equation());
+        vec![Line::new("values", rule), Line::no_params()]
+    }
+}
+
+impl Explain for Permute {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        if self.order.is_sorted() { Reach::SAME } else { Reach::WHOLE }
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let order: Vec<String> = self.order.iter().map(|axis| (axis + 1).to_string()).collect();
+        let rule = format!("axes {} of {}", order.join(", "), layer.input());
+        vec![Line::new("shape", rule), Line::no_params()]
     }
 }
 

@@ -1,12 +1,15 @@
 //! `SeparableConv2D`
 
 use crate::bind::{Args, Signature, optional, required, unsupported};
+use crate::diagnostics::thousands;
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, convolution, separate};
+use crate::receptive::Reach;
 
 use super::activation::{self, Activation};
 use super::conv::Conv2D;
 use super::depthwise::DepthwiseConv2D;
+use super::explain::{Count, Explain, Line, connections};
 use super::weights::{self, Recipe, Rules};
 use super::window::Window;
 use super::{Build, Built, Compute, Definition, Kind, image, sum_of_macs, values};
@@ -76,6 +79,33 @@ impl Compute for SeparableConv2D {
 
     fn activation(&self) -> Option<Activation> {
         Some(self.activation)
+    }
+}
+
+impl Explain for SeparableConv2D {
+    fn reach(&self, layer: &Layer, input: usize) -> [Reach; 2] {
+        self.depthwise.reach(layer, input)
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let ([kh, kw], channels) = (self.depthwise.kernel_size, layer.input().last());
+        let multiplier = self.depthwise.depth_multiplier;
+        let between = channels * multiplier;
+        let mut lines = self.depthwise.sliding().explain(layer);
+        let rule = format!(
+            "{}, then {} of 1x1 filters",
+            Count::product(&[channels, multiplier]).equation(),
+            thousands(self.filters.into())
+        );
+        lines.push(Line::new("channels", rule));
+        let pointwise = Count::product(&[between]).with_bias(self.use_bias).times(&[self.filters]);
+        let depthwise = Count::product(&[kh, kw, channels, multiplier]);
+        lines.push(Line::params(depthwise.plus(&pointwise)));
+        let unseparated = Count::product(&[kh, kw, channels]).with_bias(self.use_bias);
+        let unseparated = unseparated.times(&[self.filters]).equation();
+        lines.push(Line::new("not separated", format!("Conv2D: {unseparated}")));
+        lines.extend(connections(layer, &[kh, kw, channels]));
+        lines
     }
 }
 

@@ -5,7 +5,9 @@ use quote::quote;
 use crate::bind::{Args, Signature, optional, unsupported};
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, array, image_op};
+use crate::receptive::Reach;
 
+use super::explain::{Count, Explain, Line, both};
 use super::{Build, Built, Compute, Definition, Kind, image, values};
 
 /// Arguments of `UpSampling2D`, resolved.
@@ -46,6 +48,27 @@ impl Compute for UpSampling2D {
         let bilinear = (self.interpolation == Interpolation::Bilinear).then(|| quote!(.bilinear()));
         let descriptor = quote!(UpSampling2D::new(#input, #size) #bilinear);
         vec![image_op(layer, "UpSampling2D", descriptor)]
+    }
+}
+
+impl Explain for UpSampling2D {
+    fn reach(&self, _layer: &Layer, _input: usize) -> [Reach; 2] {
+        self.size.map(match self.interpolation {
+            Interpolation::Nearest => Reach::Nearest,
+            Interpolation::Bilinear => Reach::Bilinear,
+        })
+    }
+
+    fn explain(&self, layer: &Layer) -> Vec<Line> {
+        let rules =
+            [0, 1].map(|axis| Count::product(&[layer.input().0[axis], self.size[axis]]).equation());
+        let values = match self.interpolation {
+            Interpolation::Nearest => "each pixel repeated",
+            Interpolation::Bilinear => "the nearest four pixels blended",
+        };
+        let mut lines = both(rules);
+        lines.extend([Line::new("values", values), Line::no_params()]);
+        lines
     }
 }
 

@@ -8,6 +8,7 @@ use crate::diagnostics::{Diagnostic, did_you_mean, join, quote, thousands};
 use crate::ir::{Layer, Shape, Weight};
 use crate::layer::activation::Activation;
 use crate::layer::{self, Build, Built, Definition, Operand};
+use crate::receptive::ReceptiveField;
 
 /// What a layer can take: the model's input, or the output of a layer.
 #[derive(Debug)]
@@ -247,7 +248,7 @@ impl<'a> Lowering<'a> {
         };
         self.values.push(value);
         if let Some((built, operands)) = built.zip(known) {
-            self.layers.push(Layer {
+            let mut layer = Layer {
                 name,
                 docs: statement.docs.clone(),
                 kind: built.kind,
@@ -257,9 +258,23 @@ impl<'a> Lowering<'a> {
                 weights: built.weights.into_iter().map(|weight| weight.of(trainable)).collect(),
                 trainable,
                 macs: built.macs,
-            });
+                field: ReceptiveField::of_input(&Shape(Vec::new())),
+            };
+            self.find_field(&mut layer);
+            self.layers.push(layer);
         }
         self.values.len() - 1
+    }
+
+    /// Fills in which pixels a layer sees, from what its inputs see.
+    fn find_field(&self, layer: &mut Layer) {
+        let Some(input) = &self.values[0].shape else { return };
+        let seen = |source: &usize| match source.checked_sub(1) {
+            None => ReceptiveField::of_input(input),
+            Some(before) => self.layers[before].field,
+        };
+        let fields: Vec<ReceptiveField> = layer.sources.iter().map(seen).collect();
+        layer.field = ReceptiveField::of_layer(layer, &fields, input);
     }
 
     fn as_operand(&self, value: usize, span: &Span) -> Option<Operand> {

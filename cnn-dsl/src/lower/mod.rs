@@ -14,6 +14,7 @@ mod unused;
 use std::collections::{HashMap, HashSet};
 
 use crate::ast::{self, Call, Expr, Form, Ident, Item, Span, Statement};
+use crate::bind::{Args, Signature};
 use crate::diagnostics::{Diagnostic, quote, thousands};
 use crate::ir::{Fit, Layer, Model};
 use crate::load::Program;
@@ -100,7 +101,9 @@ const MAX_STEPS: usize = 100_000;
 const MAX_DEPTH: usize = 64;
 
 /// Statements of a model that are no layers.
-const STATEMENTS: [&str; 3] = ["input", "compile", "fit"];
+const STATEMENTS: [&str; 4] = ["input", "compile", "fit", "inspect"];
+
+const INSPECT: Signature<'static> = Signature { name: "inspect", params: &[] };
 
 /// The words that stand before braces.
 const CLAUSES: [&str; 3] = ["branches", "repeat", "residual"];
@@ -137,6 +140,7 @@ struct Lowering<'a> {
     incomplete: bool,
     compile: Option<Call>,
     fit: Fit,
+    inspect: bool,
     asserts: Vec<(&'a ast::Assert, u64)>,
 }
 
@@ -163,6 +167,7 @@ impl<'a> Lowering<'a> {
             incomplete: false,
             compile: None,
             fit: Fit::default(),
+            inspect: false,
             asserts: Vec::new(),
         }
     }
@@ -181,6 +186,7 @@ impl<'a> Lowering<'a> {
         }
         self.only("compile");
         self.only("fit");
+        self.only("inspect");
         let last = self.values[output].shape.is_some().then_some(()).and(self.layers.last());
         let compile = self.compile.take().and_then(|call| {
             let span = &self.values[output].span;
@@ -198,6 +204,7 @@ impl<'a> Lowering<'a> {
             layers: std::mem::take(&mut self.layers),
             compile,
             fit: self.fit,
+            inspect: self.inspect,
         };
         budget::check(&model, &self.asserts, &mut self.diagnostics);
         (Some(model), self.diagnostics)
@@ -282,7 +289,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// `input`, `compile` and `fit`.
+    /// `input`, `compile`, `fit` and `inspect`.
     fn special(&mut self, call: &'a Call) {
         let name = call.name.text.as_str();
         if self.depth > 1 {
@@ -304,6 +311,11 @@ impl<'a> Lowering<'a> {
             }
             "compile" => {
                 self.compile.get_or_insert(call);
+            }
+            "inspect" => {
+                self.inspect = true;
+                let errors = Args::bind(&INSPECT, &call, "inspect").into_errors();
+                self.report_all(errors);
             }
             _ => {
                 let mut errors = Vec::new();

@@ -1,5 +1,6 @@
 //! From layers to what the emitted code does: fused operations, and where everything lies.
 
+mod apart;
 mod ops;
 mod plan;
 
@@ -10,6 +11,7 @@ use proc_macro2::TokenStream;
 use crate::ir::{Model, Shape};
 use crate::layer::Kind;
 
+pub use apart::{Apart, View, apart};
 pub use ops::lower;
 #[allow(unused_imports, reason = "for kinds of layer to come")]
 pub(crate) use ops::{

@@ -21,10 +21,20 @@ const MAX_PLACES: u64 = u32::MAX as u64;
 /// The model's operations, in order. Layers that move nothing (`Flatten`) leave none.
 #[must_use]
 pub fn lower(model: &Model) -> Vec<Op> {
+    lower_all(Ahead::new(model)).0
+}
+
+/// The same with no two layers as one, and the buffer that holds each layer's output.
+pub(super) fn lower_apart(model: &Model) -> (Vec<Op>, Vec<usize>) {
+    let (ops, mut buffers) = lower_all(Ahead { apart: true, ..Ahead::new(model) });
+    buffers.remove(0);
+    (ops, buffers)
+}
+
+fn lower_all(mut ahead: Ahead<'_>) -> (Vec<Op>, Vec<usize>) {
     let mut ops: Vec<Op> = Vec::new();
     // The buffer that holds each source: the input, then each layer's output.
     let mut buffers = vec![0];
-    let mut ahead = Ahead::new(model);
     while let Some(layer) = ahead.next() {
         let mut fused = vec![layer];
         let chain = operations(layer, &mut ahead, &mut fused, ops.len() as u64);
@@ -36,7 +46,7 @@ pub fn lower(model: &Model) -> Vec<Op> {
         }
         buffers.extend(fused.iter().map(|_| sources[0]));
     }
-    ops
+    (ops, buffers)
 }
 
 /// The layers that are still to come.
@@ -45,6 +55,8 @@ struct Ahead<'a> {
     next: usize,
     /// How many layers read each source.
     readers: Vec<usize>,
+    /// Whether each layer stays for itself.
+    apart: bool,
 }
 
 impl<'a> Ahead<'a> {
@@ -53,7 +65,7 @@ impl<'a> Ahead<'a> {
         for &source in model.layers.iter().flat_map(|layer| &layer.sources) {
             readers[source] += 1;
         }
-        Self { layers: &model.layers, next: 0, readers }
+        Self { layers: &model.layers, next: 0, readers, apart: false }
     }
 
     fn next(&mut self) -> Option<&'a Layer> {
@@ -64,9 +76,26 @@ impl<'a> Ahead<'a> {
 
     /// The next layer, if it is the only reader of the one taken last and `fits`.
     fn next_if(&mut self, fits: impl FnOnce(&Layer) -> bool) -> Option<&'a Layer> {
-        let layer = self.layers.get(self.next)?;
-        let only = layer.sources == [self.next] && self.readers[self.next] == 1;
-        (only && fits(layer)).then(|| self.next()).flatten()
+        let layer = self.chained(self.next)?;
+        (!self.apart && fits(layer)).then(|| self.next()).flatten()
+    }
+
+    /// A layer, if it is the only reader of the one before.
+    fn chained(&self, index: usize) -> Option<&'a Layer> {
+        let layer = self.layers.get(index)?;
+        (layer.sources == [index] && self.readers[index] == 1).then_some(layer)
+    }
+
+    /// The pooling that the convolution taken last would be one with, were it not kept apart.
+    fn pooling(&self, conv: &Conv2D, layer: &Layer) -> Option<&'a MaxPooling2D> {
+        let relu = |next: &&Layer| conv.activation == Activation::Linear && is_relu(next);
+        let after = self.chained(self.next).filter(relu).map(|_| self.next + 1);
+        let next = self.chained(after.unwrap_or(self.next))?;
+        let relu = after.is_some() || conv.activation == Activation::Relu;
+        match &next.kind {
+            Kind::MaxPooling2D(pool) if pools_in_place(conv, relu, layer, next) => Some(pool),
+            _ => None,
+        }
     }
 }
 
@@ -81,12 +110,16 @@ fn operations<'a>(
         Kind::Conv2D(conv) => {
             let relu = take_relu(conv.activation, ahead, fused);
             let pool = ahead.next_if(|next| pools_in_place(conv, relu, layer, next));
-            let op = match pool.map(|next| (next, &next.kind)) {
-                Some((next, Kind::MaxPooling2D(pool))) => {
-                    fused.push(next);
-                    conv_pool(layer, conv, relu, pool, fused)
-                }
-                _ => convolution(layer, conv, relu, fused),
+            let op = if let Some((next, Kind::MaxPooling2D(pool))) =
+                pool.map(|next| (next, &next.kind))
+            {
+                fused.push(next);
+                conv_pool(layer, conv, relu, pool, fused)
+            } else {
+                // To the last bit as it would be in one with its pooling.
+                let pool = ahead.pooling(conv, layer).filter(|_| ahead.apart);
+                let direct = pool.is_some_and(|pool| !is_winograd_window(pool));
+                convolution_by(layer, conv, relu, fused, direct)
             };
             [Some(op), separate(conv.activation, layer)].into_iter().flatten().collect()
         }
@@ -121,14 +154,18 @@ fn take_relu<'a>(
     match activation {
         Activation::Relu => true,
         Activation::Linear => {
-            let next = ahead.next_if(|next| match &next.kind {
-                Kind::Activation(activation) => *activation == Activation::Relu,
-                Kind::ReLU(relu) => is_plain(relu),
-                _ => false,
-            });
+            let next = ahead.next_if(is_relu);
             fused.extend(next);
             next.is_some()
         }
+        _ => false,
+    }
+}
+
+fn is_relu(layer: &Layer) -> bool {
+    match &layer.kind {
+        Kind::Activation(activation) => *activation == Activation::Relu,
+        Kind::ReLU(relu) => is_plain(relu),
         _ => false,
     }
 }
@@ -341,10 +378,16 @@ fn dims(shape: &Shape) -> [u64; 3] {
 
 /// A convolution with its bias and, if asked, a relu, for all the layers in `fused`.
 pub(crate) fn convolution(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer]) -> Op {
+    convolution_by(layer, conv, relu, fused, false)
+}
+
+/// The same, `direct` without Winograd's algorithm.
+fn convolution_by(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer], direct: bool) -> Op {
     if let Some(depthwise) = conv.depthwise(layer.input().last()) {
         return Op { layers: names(fused), ..depthwise.op(layer, relu) };
     }
-    let sizes = ConvSizes::of(layer, conv);
+    let mut sizes = ConvSizes::of(layer, conv);
+    sizes.winograd = sizes.winograd.filter(|_| !direct);
     Op {
         layers: names(fused),
         sizes: Some(Sizes {
@@ -363,6 +406,11 @@ pub(crate) fn convolution(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&La
     }
 }
 
+/// A window is one of Winograd's tiles, or its convolution goes without.
+fn is_winograd_window(pool: &MaxPooling2D) -> bool {
+    pool.pool_size == [2, 2]
+}
+
 fn conv_pool(
     layer: &Layer,
     conv: &Conv2D,
@@ -371,8 +419,7 @@ fn conv_pool(
     fused: &[&Layer],
 ) -> Op {
     let mut sizes = ConvSizes::of(layer, conv);
-    // A window is one of Winograd's tiles, or it goes without.
-    sizes.winograd = sizes.winograd.filter(|_| pool.pool_size == [2, 2]);
+    sizes.winograd = sizes.winograd.filter(|_| is_winograd_window(pool));
     let output = fused.last().map_or_else(|| layer.output.clone(), |last| last.output.clone());
     let row = (conv.kernel_size[1] * layer.input().last()).next_multiple_of(LANES);
     let patch = conv.kernel_size[0] * row;

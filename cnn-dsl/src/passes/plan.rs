@@ -126,6 +126,12 @@ impl Field {
 pub fn plan_with(model: &Model, input_gradient: bool) -> Plan {
     let ops = lower(model);
     let has_convolution = ops.iter().any(|op| op.scope != Scope::Shard && op.sizes.is_some());
+    // A convolution's images are long work; products of matrices want more rows at once.
+    plan_ops(model, ops, if has_convolution { 8 } else { 32 }, input_gradient)
+}
+
+/// Plans these operations for so many images in a shard.
+pub(super) fn plan_ops(model: &Model, ops: Vec<Op>, shard: u64, input_gradient: bool) -> Plan {
     let mut plan = Plan {
         steps: Vec::new(),
         buffers: vec![Buffer {
@@ -134,8 +140,7 @@ pub fn plan_with(model: &Model, input_gradient: bool) -> Plan {
             gradient: None,
             route: None,
         }],
-        // A convolution's images are long work; products of matrices want more rows at once.
-        shard: if has_convolution { 8 } else { 32 },
+        shard,
         scores: 0,
         tape: Vec::new(),
         scratch: ops.iter().map(|op| op.scratch[0]).max().unwrap_or(0),

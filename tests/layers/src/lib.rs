@@ -1,5 +1,6 @@
 //! Keras's results in `tests/data`, case by case.
 
+pub mod definitions;
 pub mod random;
 
 use std::collections::HashMap;

@@ -277,7 +277,7 @@ impl Graph {
             };
             let _ = writeln!(text, "    n{}: {layer};", index + 1);
         }
-        text + "}\n"
+        text + "    inspect;\n}\n"
     }
 }
 

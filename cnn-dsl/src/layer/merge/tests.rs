@@ -2,6 +2,7 @@ use crate::ast::{Arg, Call, Expr, ExprKind, Ident};
 use crate::codegen::{Options, emit};
 use crate::diagnostics::Diagnostic;
 use crate::layer::concatenate;
+use crate::receptive::ReceptiveField;
 
 use super::*;
 
@@ -183,6 +184,7 @@ fn emitted_calls() {
             weights: Vec::new(),
             macs: 0,
             trainable: true,
+            field: ReceptiveField::of_input(&shapes[1]),
         });
     }
     let code = emit(&[model], &Options::default()).to_string();

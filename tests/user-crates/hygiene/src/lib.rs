@@ -43,6 +43,7 @@ pub mod shadowed {
         /// Inline, with all kinds of layers.
         model Inline {
             input(8, 8, 1);
+            inspect;
             Conv2D(4, 3, activation = relu);
             MaxPooling2D(2);
             Dropout(0.1);

@@ -14,6 +14,7 @@ cnn_runtime::cnn! {
     /// As in LeCun et al. 1998, with today's activations and pooling.
     model LeNet {
         input(28, 28, 1);
+        inspect;
 
         Conv2D(6, kernel_size = 5, padding = same, activation = relu);
         MaxPooling2D(2);
@@ -30,6 +31,7 @@ cnn_runtime::cnn! {
     /// Every way to fill and to price weights, and some that stay.
     model Weights {
         input(8, 8, 1);
+        inspect;
 
         Conv2D(kernel = [[[-1, 0.123456], [1e-9, 123456.789]], [[1e9, 0], [0.5, -7]]], bias = [0, -1.5]);
         Conv2D(2, 1, trainable = false, kernel_initializer = RandomUniform(-0.123456, 1));
@@ -47,6 +49,7 @@ cnn_runtime::cnn! {
     /// Statistics of the batch, chains that repeat, and a function of more than a hundred lines.
     model Residual {
         input(8, 8, 3);
+        inspect;
 
         Conv2D(4, 3, padding = same, use_bias = false);
         repeat 9 {
@@ -72,12 +75,14 @@ cnn_runtime::cnn! {
     /// Statistics of the batch in two stages, the second of them with nothing to do backward.
     model Normal {
         input(4, 4, 1);
+        inspect;
         BatchNormalization;
     }
 
     /// Three stages, and weights no larger than a pointer.
     model Normals {
         input(4, 4, 1);
+        inspect;
         BatchNormalization;
         DepthwiseConv2D(1, use_bias = false);
         ReLU;
@@ -91,11 +96,13 @@ cnn_runtime::cnn! {
     /// Nothing to learn.
     model Sobel {
         input(48, 64, 1);
+        inspect;
         Conv2D(kernel = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], padding = same, use_bias = false, trainable = false);
     }
 
     model Undocumented {
         input(6);
+        inspect;
         Dense(2);
     }
 }
