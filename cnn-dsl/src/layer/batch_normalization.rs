@@ -6,6 +6,7 @@ use super::explain::{Count, Explain, Line};
 use super::weights::{Recipe, Rules};
 use super::{Build, Built, Compute, Definition, Kind, values};
 use crate::bind::{Args, Interval, Signature, optional, unsupported};
+use crate::codegen::decimal;
 use crate::ir::{Layer, Shape, Weight};
 use crate::passes::{Needs, Op, Scope, Sizes, array, float, image_op};
 use crate::receptive::Reach;
@@ -97,7 +98,7 @@ impl BatchNormalization {
             channels,
             shape[self.axis + 1..].iter().product(),
         ]);
-        let (momentum, epsilon) = (float(self.momentum), float(self.epsilon));
+        let (momentum, epsilon) = (decimal(self.momentum), float(self.epsilon));
         let mut descriptor = quote!(BatchNormalization::new(#sizes, #momentum, #epsilon));
         let flags = [
             (!self.center, quote!(.no_center())),

@@ -20,7 +20,8 @@ pub struct BatchNormalization {
     outer: usize,
     channels: usize,
     inner: usize,
-    momentum: f32,
+    /// Wide, so that `1 - momentum` keeps its digits.
+    momentum: f64,
     epsilon: f32,
     center: bool,
     scale: bool,
@@ -56,7 +57,7 @@ const GROUP: usize = 16;
 impl BatchNormalization {
     /// With gamma and beta.
     #[must_use]
-    pub const fn new([outer, channels, inner]: [usize; 3], momentum: f32, epsilon: f32) -> Self {
+    pub const fn new([outer, channels, inner]: [usize; 3], momentum: f64, epsilon: f32) -> Self {
         Self {
             outer,
             channels,
@@ -251,7 +252,8 @@ impl BatchNormalization {
         for (place, what) in [(mean, Shared::Mean), (variance, Shared::Variance)] {
             let moving = &mut weights[place..][..self.channels];
             for (moving, &found) in moving.iter_mut().zip(self.shared(batch, what)) {
-                *moving = *moving * self.momentum + found * (1.0 - self.momentum);
+                let (old, found) = (f64::from(*moving), f64::from(found));
+                *moving = (old * self.momentum + found * (1.0 - self.momentum)) as f32;
             }
         }
     }

@@ -142,12 +142,12 @@ fn agrees_with_the_oracle_and_its_differences() {
 
 fn layer_of(case: &cases::Case) -> BatchNormalization {
     let args = case.args();
-    let number = |name: &str, default: f64| args[name].as_f64().unwrap_or(default) as f32;
+    let number = |name: &str, default: f64| args[name].as_f64().unwrap_or(default);
     let shape = case.input_shape();
     let axis = args["axis"].as_u64().map_or(shape.len() - 1, |axis| axis as usize - 1);
     let sizes = [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()];
     let mut layer =
-        BatchNormalization::new(sizes, number("momentum", 0.99), number("epsilon", 1e-3));
+        BatchNormalization::new(sizes, number("momentum", 0.99), number("epsilon", 1e-3) as f32);
     if args["center"] == false {
         layer = layer.no_center();
     }
@@ -233,4 +233,19 @@ fn momentum_weighs_the_old_value() {
     let layer = BatchNormalization::new([1, 1, 1], 0.75, 1e-3);
     let made = train(layer, &[1.0, 0.0, 8.0, 4.0], &[2.0, 2.0], &[0.0, 0.0], [2, 8]);
     assert_eq!(made.moving, [0.75 * 8.0 + 0.25 * 2.0, 0.75 * 4.0]);
+}
+
+/// `1 - 0.9999` has four right digits in `f32`; the batch's share must have all of them.
+#[test]
+fn momentum_close_to_one_is_exact() {
+    for momentum in [0.999, 0.9999, 0.999_99] {
+        let layer = BatchNormalization::new([1, 1, 1], momentum, 1e-3);
+        let x = [-1000.0, 3000.0];
+        let made = train(layer, &[1.0, 0.0, 0.0, 0.0], &x, &[0.0, 0.0], [2, 8]);
+        for (found, of) in made.moving.iter().zip([1000.0, 4e6]) {
+            let expected = of * (1.0 - momentum);
+            let error = f64::from(*found) / expected - 1.0;
+            assert!(error.abs() < 1e-7, "{momentum}: {found}, not {expected}");
+        }
+    }
 }
