@@ -52,6 +52,9 @@ pub enum FileProblem {
     /// The path names a directory.
     #[error("is a directory, not a file")]
     Directory,
+    /// The path names a file.
+    #[error("is a file, not a directory")]
+    NotADirectory,
     /// The path names a pipe, a device or the like.
     #[error("is not a regular file")]
     NotAFile,
@@ -104,6 +107,44 @@ pub enum FileProblem {
         declared: u128,
         /// Bytes after the header: exact for a raw file, at least for a compressed one.
         found: u64,
+    },
+    /// A file that is not a whole number of records of equal size, or empty.
+    #[error(
+        "whole records of {kind}, {record} bytes each, expected, {found} bytes found: {} x {record} \
+         + {}{hint}",
+        found / record, found % record
+    )]
+    Records {
+        /// The format.
+        kind: &'static str,
+        /// Bytes a record.
+        record: usize,
+        /// Bytes found.
+        found: usize,
+        /// What the file may be instead; empty, or text that follows.
+        hint: &'static str,
+    },
+    /// A label that the format does not have.
+    #[error("record {record} has the {kind} {label}, 0 to {last} expected{hint}")]
+    Label {
+        /// Such as `CIFAR-10 label`.
+        kind: &'static str,
+        /// The index of the record.
+        record: usize,
+        /// Its label.
+        label: u8,
+        /// The last label there is.
+        last: u8,
+        /// What the file may be instead; empty, or text that follows.
+        hint: &'static str,
+    },
+    /// A list of class names of another length, or not in UTF-8.
+    #[error("{expected} class names expected, one a line, {found} found")]
+    Names {
+        /// Names expected.
+        expected: usize,
+        /// Lines that hold a name.
+        found: usize,
     },
     /// More bytes than this reader takes into memory.
     #[error("{declared} payload bytes declared: the reader's limit is {limit}")]
