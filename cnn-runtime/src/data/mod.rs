@@ -8,7 +8,11 @@ mod error;
 mod examples;
 mod file;
 pub mod idx;
+#[cfg(feature = "images")]
+pub mod images;
 pub mod mnist;
+#[cfg(feature = "npy")]
+pub mod npy;
 mod split;
 mod statistics;
 

@@ -18,6 +18,7 @@ impl ChannelStatistics {
     ///
     /// Sums are exact: they are taken over how often each of the 256 values occurs.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a view is a reference already")]
     pub fn of(images: ArrayView4<'_, u8>) -> Self {
         let channels = images.len_of(Axis(3));
         let mut counts = vec![[0_u64; 256]; channels];
@@ -36,6 +37,7 @@ impl ChannelStatistics {
     /// # Panics
     /// If the images have another number of channels.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a view is a reference already")]
     pub fn standardize(&self, images: ArrayView4<'_, u8>) -> Array4<f32> {
         let channels = images.len_of(Axis(3));
         assert_eq!(channels, self.mean.len(), "statistics of {} channels", self.mean.len());
