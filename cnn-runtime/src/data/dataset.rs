@@ -2,6 +2,8 @@
 
 use ndarray::{Array1, Array2, Array4, Axis};
 
+use super::split::{ShareError, stratified};
+use super::statistics::ChannelStatistics;
 use super::{Examples, ExamplesError, Inputs, Targets};
 
 /// Images as bytes, with one class each.
@@ -9,6 +11,7 @@ use super::{Examples, ExamplesError, Inputs, Targets};
 pub struct Dataset {
     images: Array4<u8>,
     labels: Array1<u32>,
+    class_names: Vec<String>,
 }
 
 impl Dataset {
@@ -21,7 +24,15 @@ impl Dataset {
             let inputs = images.len_of(Axis(0));
             return Err(ExamplesError::Count { inputs, targets: labels.len() });
         }
-        Ok(Self { images: standard(images), labels: standard(labels) })
+        let (images, labels) = (standard(images), standard(labels));
+        Ok(Self { images, labels, class_names: Vec::new() })
+    }
+
+    /// Says what the classes are called, class 0 first.
+    #[must_use]
+    pub fn with_class_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.class_names = names.into_iter().map(Into::into).collect();
+        self
     }
 
     /// The images, of shape (samples, height, width, channels).
@@ -34,6 +45,18 @@ impl Dataset {
     #[must_use]
     pub const fn labels(&self) -> &Array1<u32> {
         &self.labels
+    }
+
+    /// What the classes are called, class 0 first; empty where that was not said.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// What a class is called, if that was said.
+    #[must_use]
+    pub fn class_name(&self, class: u32) -> Option<&str> {
+        self.class_names.get(class as usize).map(String::as_str)
     }
 
     /// The images and the classes.
@@ -71,9 +94,38 @@ impl Dataset {
         let (first_images, last_images) = self.images.view().split_at(Axis(0), at);
         let (first_labels, last_labels) = self.labels.view().split_at(Axis(0), at);
         (
-            Self { images: first_images.to_owned(), labels: first_labels.to_owned() },
-            Self { images: last_images.to_owned(), labels: last_labels.to_owned() },
+            self.part(first_images.to_owned(), first_labels.to_owned()),
+            self.part(last_images.to_owned(), last_labels.to_owned()),
         )
+    }
+
+    /// Parts the samples by chance: those that stay, and `share` of the samples of each class to hold
+    /// out; see [`stratified`]. Both keep the order that the samples have here.
+    ///
+    /// # Errors
+    /// If `share` is not a number from 0 to 1.
+    pub fn split_stratified(&self, share: f64, seed: u64) -> Result<(Self, Self), ShareError> {
+        let (stay, held_out) = stratified(slice(&self.labels), share, seed)?;
+        Ok((self.select(&stay), self.select(&held_out)))
+    }
+
+    /// The samples at these indices, in this order, as a data set of their own.
+    ///
+    /// # Panics
+    /// If an index is not below [`len`](Self::len).
+    #[must_use]
+    pub fn select(&self, samples: &[usize]) -> Self {
+        self.part(self.images.select(Axis(0), samples), self.labels.select(Axis(0), samples))
+    }
+
+    /// The mean and the standard deviation of each channel.
+    #[must_use]
+    pub fn channel_statistics(&self) -> ChannelStatistics {
+        ChannelStatistics::of(self.images.view())
+    }
+
+    fn part(&self, images: Array4<u8>, labels: Array1<u32>) -> Self {
+        Self { images, labels, class_names: self.class_names.clone() }
     }
 
     /// The classes as rows of zeros with a one, of shape (samples, `classes`).
@@ -134,6 +186,26 @@ mod tests {
         assert!(
             last.images().outer_iter().zip(1..).all(|(image, n)| image.iter().all(|&b| b == n))
         );
+    }
+
+    #[test]
+    fn a_stratified_split_keeps_images_with_labels_and_names() {
+        let images = Array4::from_shape_fn((40, 2, 1, 3), |(n, ..)| n as u8);
+        let labels = (0..40).map(|n| n % 4).collect();
+        let set = Dataset::new(images, labels).unwrap().with_class_names(["a", "b", "c", "d"]);
+        let (stay, held_out) = set.split_stratified(0.3, 9).unwrap();
+        assert_eq!((stay.len(), held_out.len()), (28, 12));
+        for part in [&stay, &held_out] {
+            assert_eq!(part.class_name(3), Some("d"));
+            for (image, &label) in part.images().outer_iter().zip(part.labels()) {
+                assert_eq!(u32::from(image[[0, 0, 0]]) % 4, label);
+            }
+        }
+        for class in 0..4 {
+            assert_eq!(held_out.labels().iter().filter(|&&label| label == class).count(), 3);
+        }
+        assert!(set.split_stratified(1.5, 9).is_err());
+        assert_eq!(set.class_name(4), None);
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub enum FileProblem {
     /// The path names a directory.
     #[error("is a directory, not a file")]
     Directory,
+    /// The path names a file.
+    #[error("is a file, not a directory")]
+    NotADirectory,
     /// The path names a pipe, a device or the like.
     #[error("is not a regular file")]
     NotAFile,
@@ -105,6 +108,133 @@ pub enum FileProblem {
         /// Bytes after the header: exact for a raw file, at least for a compressed one.
         found: u64,
     },
+    /// A file that is not a whole number of records of equal size, or empty.
+    #[error(
+        "whole records of {kind}, {record} bytes each, expected, {found} bytes found: {} x {record} \
+         + {}{hint}",
+        found / record, found % record
+    )]
+    Records {
+        /// The format.
+        kind: &'static str,
+        /// Bytes a record.
+        record: usize,
+        /// Bytes found.
+        found: usize,
+        /// What the file may be instead; empty, or text that follows.
+        hint: &'static str,
+    },
+    /// A label that the format does not have.
+    #[error("record {record} has the {kind} {label}, 0 to {last} expected{hint}")]
+    Label {
+        /// Such as `CIFAR-10 label`.
+        kind: &'static str,
+        /// The index of the record.
+        record: usize,
+        /// Its label.
+        label: u8,
+        /// The last label there is.
+        last: u8,
+        /// What the file may be instead; empty, or text that follows.
+        hint: &'static str,
+    },
+    /// A list of class names of another length, or not in UTF-8.
+    #[error("{expected} class names expected, one a line, {found} found")]
+    Names {
+        /// Names expected.
+        expected: usize,
+        /// Lines that hold a name.
+        found: usize,
+    },
+    /// The start of the file is no header of a NumPy array.
+    #[error("no NumPy array: {0}")]
+    Npy(String),
+    /// An array with elements of a type that is not read here.
+    #[error("elements of the type {found}, {expected} expected")]
+    ElementType {
+        /// NumPy's name of the type, such as `'<f4'`.
+        found: String,
+        /// The types that would do.
+        expected: &'static str,
+    },
+    /// An array whose first axis varies fastest.
+    #[error(
+        "the array is in Fortran order, C order expected: save it again after \
+         `numpy.ascontiguousarray`"
+    )]
+    FortranOrder,
+    /// An array of another number of axes.
+    #[error("an array of shape {found:?}, {expected} expected")]
+    Shape {
+        /// The array's shape.
+        found: Vec<usize>,
+        /// The shapes that would do.
+        expected: &'static str,
+    },
+    /// A number that cannot be a class.
+    #[error("label {index} is {value}, 0 to 4294967295 expected")]
+    LabelValue {
+        /// The index of the label.
+        index: usize,
+        /// Its value.
+        value: i128,
+    },
+    /// The archive is damaged, or compressed in a way that is not read here.
+    #[error("damaged or unknown zip data: {0}")]
+    Zip(String),
+    /// The archive does not hold this array.
+    #[error("no array `{name}` in it; there are: {}", names.join(", "))]
+    NoArray {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        names: Vec<String>,
+    },
+    /// Something is wrong with one array of an archive.
+    #[error("{name}: {problem}")]
+    Inside {
+        /// The array's name.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        problem: Box<FileProblem>,
+    },
+    /// The image cannot be decoded.
+    #[error("cannot be decoded as PNG or JPEG: {0}")]
+    Image(String),
+    /// An image of another size, where only one size is taken.
+    #[error(
+        "an image of {} x {} pixels (height x width), {} x {} {expectation}",
+        found.0, found.1, expected.0, expected.1
+    )]
+    ImageSize {
+        /// Height and width of the image.
+        found: (u32, u32),
+        /// Height and width asked for.
+        expected: (u32, u32),
+        /// Such as `expected`.
+        expectation: &'static str,
+    },
+    /// An image that would take too much memory.
+    #[error("an image of {rows} x {columns} pixels: at most 16384 x 16384 and 512 MiB are decoded")]
+    ImageTooLarge {
+        /// Its height.
+        rows: u32,
+        /// Its width.
+        columns: u32,
+    },
+    /// A folder without a subfolder for each class.
+    #[error("no folders in it: one folder of images for each class expected")]
+    NoClasses,
+    /// A folder of a class without images.
+    #[error("no PNG or JPEG images in it")]
+    NoImages,
+    /// An image that lies beside the folders of the classes.
+    #[error("lies beside the folders of the classes: which class is it?")]
+    Unclassified,
+    /// A picture in a format that is not read here.
+    #[error("a picture that is neither PNG nor JPEG: convert it, or move it away")]
+    OtherPicture,
     /// More bytes than this reader takes into memory.
     #[error("{declared} payload bytes declared: the reader's limit is {limit}")]
     TooLarge {
@@ -126,6 +256,7 @@ impl FileProblem {
         match error.kind() {
             io::ErrorKind::NotFound => Self::NotFound,
             io::ErrorKind::IsADirectory => Self::Directory,
+            io::ErrorKind::NotADirectory => Self::NotADirectory,
             _ => Self::Io(error),
         }
     }

@@ -2,21 +2,16 @@
 //! then one count for each axis) and a payload of bytes. Raw and gzip files are told apart by
 //! their first bytes, whatever their names.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, ErrorKind, Read, Seek};
+use std::io::Read;
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use ndarray::{Array1, Array4};
 
 use super::error::{DataError, FileProblem};
+use super::file::{self, GZIP_MAGIC, PAYLOAD_LIMIT, read_payload, stream_problem};
 
 const IMAGES_MAGIC: u32 = 2051;
 const LABELS_MAGIC: u32 = 2049;
-const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
-
-/// The most payload that is read into memory: 91 times the training images of MNIST.
-const PAYLOAD_LIMIT: u64 = 1 << 32;
 
 /// Reads a file of images, of shape (images, rows, columns, 1), bytes as stored.
 ///
@@ -54,31 +49,10 @@ fn read<const AXES: usize>(
     kind: &'static str,
     magic: u32,
 ) -> Result<([u32; AXES], Vec<u8>), FileProblem> {
-    let mut file = open(path)?;
-    let mut start = Vec::with_capacity(GZIP_MAGIC.len());
-    file.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start).map_err(FileProblem::io)?;
-    file.rewind().map_err(FileProblem::io)?;
-    if start == GZIP_MAGIC {
-        let mut stream = MultiGzDecoder::new(BufReader::new(file));
-        let sizes = read_header(&mut stream, kind, magic)?;
-        return Ok((sizes, read_payload(stream, payload_len(&sizes), None)?));
-    }
-    let file_len = file.metadata().map_err(FileProblem::io)?.len();
-    let sizes = read_header(&mut file, kind, magic)?;
-    let present = file_len.saturating_sub(header_len::<AXES>() as u64);
-    Ok((sizes, read_payload(file, payload_len(&sizes), Some(present))?))
-}
-
-/// Opens a regular file only: a pipe would block, a device might never end.
-fn open(path: &Path) -> Result<File, FileProblem> {
-    let kind = fs::metadata(path).map_err(FileProblem::io)?;
-    if kind.is_dir() {
-        return Err(FileProblem::Directory);
-    }
-    if !kind.is_file() {
-        return Err(FileProblem::NotAFile);
-    }
-    File::open(path).map_err(FileProblem::io)
+    let (mut stream, len) = file::open(path)?;
+    let sizes = read_header(&mut stream, kind, magic)?;
+    let present = len.map(|len| len.saturating_sub(header_len::<AXES>() as u64));
+    Ok((sizes, read_payload(stream, payload_len(&sizes), present)?))
 }
 
 const fn header_len<const AXES: usize>() -> usize {
@@ -133,85 +107,9 @@ fn check_magic(found: u32, expected: u32) -> Result<(), FileProblem> {
     Err(FileProblem::Magic { found, expected, hint })
 }
 
-/// Reads `declared` bytes and checks that the stream ends there. `present` is the number of bytes
-/// left, where it is known. Memory grows with the bytes that arrive, never with the declaration.
-fn read_payload(
-    mut reader: impl Read,
-    declared: u128,
-    present: Option<u64>,
-) -> Result<Vec<u8>, FileProblem> {
-    check_payload(declared, present)?;
-    let Some(wanted) = u64::try_from(declared).ok().filter(|&wanted| wanted <= PAYLOAD_LIMIT)
-    else {
-        let found = count_bytes(reader.take(PAYLOAD_LIMIT))?;
-        return Err(if found < PAYLOAD_LIMIT {
-            FileProblem::Truncated { declared, found }
-        } else {
-            FileProblem::TooLarge { declared, limit: PAYLOAD_LIMIT }
-        });
-    };
-    let mut payload = Vec::with_capacity(present.map_or(0, |present| present as usize));
-    let read = reader.by_ref().take(wanted).read_to_end(&mut payload);
-    let found = payload.len() as u64;
-    if found < wanted {
-        end_of_stream(read.map(drop))?;
-        return Err(FileProblem::Truncated { declared, found });
-    }
-    // Reading one byte more also makes a gzip stream verify its checksum.
-    match reader.read(&mut [0]).map_err(stream_problem)? {
-        0 => Ok(payload),
-        more => Err(FileProblem::Trailing { declared, found: found + more as u64 }),
-    }
-}
-
-/// Compares the header with the length of a file, before anything is read.
-fn check_payload(declared: u128, present: Option<u64>) -> Result<(), FileProblem> {
-    match present {
-        Some(found) if u128::from(found) < declared => {
-            Err(FileProblem::Truncated { declared, found })
-        }
-        Some(found) if u128::from(found) > declared => {
-            Err(FileProblem::Trailing { declared, found })
-        }
-        Some(found) if found > PAYLOAD_LIMIT => {
-            Err(FileProblem::TooLarge { declared, limit: PAYLOAD_LIMIT })
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// Reads to the end of a stream and keeps nothing.
-fn count_bytes(mut reader: impl Read) -> Result<u64, FileProblem> {
-    let (mut buffer, mut count) = ([0; 8192], 0);
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Ok(count),
-            Ok(read) => count += read as u64,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return end_of_stream(Err(error)).map(|()| count),
-        }
-    }
-}
-
-/// A compressed stream that breaks off has ended as well.
-fn end_of_stream(read: io::Result<()>) -> Result<(), FileProblem> {
-    match read {
-        Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(stream_problem(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-fn stream_problem(error: io::Error) -> FileProblem {
-    match error.kind() {
-        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
-            FileProblem::Gzip(error)
-        }
-        _ => FileProblem::io(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
     use std::path::PathBuf;
 

@@ -1,8 +1,9 @@
 //! MNIST and the sets that share its files: 28 x 28 grey images in four IDX files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::error::{DataError, FileProblem, full_path};
+use super::error::{DataError, full_path};
+use super::file::find;
 use super::{Dataset, idx};
 
 /// The training and the test set.
@@ -23,12 +24,12 @@ pub fn load(dir: impl AsRef<Path>) -> Result<Mnist, DataError> {
     let dir = dir.as_ref();
     Ok(Mnist {
         train: load_pair(
-            &find(dir, "train-images-idx3-ubyte")?,
-            &find(dir, "train-labels-idx1-ubyte")?,
+            &find(dir, "mnist", "train-images-idx3-ubyte")?,
+            &find(dir, "mnist", "train-labels-idx1-ubyte")?,
         )?,
         test: load_pair(
-            &find(dir, "t10k-images-idx3-ubyte")?,
-            &find(dir, "t10k-labels-idx1-ubyte")?,
+            &find(dir, "mnist", "t10k-images-idx3-ubyte")?,
+            &find(dir, "mnist", "t10k-labels-idx1-ubyte")?,
         )?,
     })
 }
@@ -47,24 +48,6 @@ pub fn load_pair(images_path: &Path, labels_path: &Path) -> Result<Dataset, Data
         labels_path: full_path(labels_path),
         labels: counts.1,
     })
-}
-
-/// The first of the usual places of a file that exists.
-fn find(dir: &Path, name: &str) -> Result<PathBuf, DataError> {
-    if !dir.exists() {
-        return Err(FileProblem::NotFound.at(dir));
-    }
-    let mut tried = Vec::with_capacity(4);
-    for folder in [dir.to_owned(), dir.join("mnist")] {
-        for name in [name.to_owned(), format!("{name}.gz")] {
-            let path = folder.join(name);
-            if path.exists() {
-                return Ok(path);
-            }
-            tried.push(full_path(&path));
-        }
-    }
-    Err(DataError::Missing { name: name.to_owned(), tried })
 }
 
 #[cfg(test)]
