@@ -124,16 +124,24 @@ pub(super) fn convolve<L: Lanes>(
     for first in (0..this.tiles[0]).step_by(step) {
         let count = step.min(this.tiles[0] - first) * this.tiles[1];
         let (inputs, sums) = scratch.split_at_mut(count * PLACES * this.depth());
-        L::call(Inputs { this, x, first, count, inputs });
+        L::call(TransformInputs { this, x, first, count, inputs });
         for (p, panel) in panels.chunks_exact(panel_len).enumerate() {
             multiply::<L>(this, inputs, panel, count, sums);
             let bias = &bias[p * COLUMNS..];
-            L::call(Outputs { this, sums, bias, first, count, panel: p, sink: &mut *sink });
+            L::call(TransformOutputs {
+                this,
+                sums,
+                bias,
+                first,
+                count,
+                panel: p,
+                sink: &mut *sink,
+            });
         }
     }
 }
 
-struct Inputs<'a> {
+struct TransformInputs<'a> {
     this: &'a Winograd,
     x: &'a [f32],
     first: usize,
@@ -141,14 +149,14 @@ struct Inputs<'a> {
     inputs: &'a mut [f32],
 }
 
-impl Kernel for Inputs<'_> {
+impl Kernel for TransformInputs<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         transform_inputs::<L::Wide>(self.this, self.x, self.first, self.count, self.inputs);
     }
 }
 
-struct Outputs<'a, S> {
+struct TransformOutputs<'a, S> {
     this: &'a Winograd,
     sums: &'a [f32],
     bias: &'a [f32],
@@ -158,7 +166,7 @@ struct Outputs<'a, S> {
     sink: &'a mut S,
 }
 
-impl<S: Sink> Kernel for Outputs<'_, S> {
+impl<S: Sink> Kernel for TransformOutputs<'_, S> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let (columns, stride) = (self.this.tiles[1], self.count * COLUMNS);

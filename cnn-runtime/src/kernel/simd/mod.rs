@@ -76,10 +76,14 @@ macro_rules! unrolled {
         )
     };
     (@ $n:expr, $i:ident => $body:expr, [$($value:literal)*]) => {$(
-        if $n > $value {
-            #[allow(non_upper_case_globals)]
-            const $i: usize = $value;
-            $body;
+        // Clippy sees the indices of branches that are never taken.
+        #[allow(clippy::out_of_bounds_indexing)]
+        {
+            if $n > $value {
+                #[allow(non_upper_case_globals)]
+                const $i: usize = $value;
+                $body;
+            }
         }
     )*};
 }
@@ -305,25 +309,25 @@ macro_rules! vectorized {
         $(#[$meta])*
         #[allow(unsafe_code)]
         $vis fn $name($($arg: $type),*) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2($($arg: $type),*) {
-                    $body::<$crate::kernel::simd::x86::Avx2>($($arg),*);
-                }
-                #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-                fn avx512($($arg: $type),*) {
-                    $body::<$crate::kernel::simd::x86::Avx512>($($arg),*);
-                }
-                // SAFETY: `Path::current` names only what the CPU has.
-                match $crate::kernel::simd::Path::current() {
-                    $crate::kernel::simd::Path::Avx512 => return unsafe { avx512($($arg),*) },
-                    $crate::kernel::simd::Path::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::kernel::simd::Path::Portable => {}
-                }
-            }
             fn portable($($arg: $type),*) {
                 $body::<$crate::kernel::simd::Portable>($($arg),*);
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) {
+                $body::<$crate::kernel::simd::x86::Avx2>($($arg),*);
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+            fn avx512($($arg: $type),*) {
+                $body::<$crate::kernel::simd::x86::Avx512>($($arg),*);
+            }
+            // SAFETY: `Path::current` names only what the CPU has.
+            #[cfg(target_arch = "x86_64")]
+            match $crate::kernel::simd::Path::current() {
+                $crate::kernel::simd::Path::Avx512 => return unsafe { avx512($($arg),*) },
+                $crate::kernel::simd::Path::Avx2 => return unsafe { avx2($($arg),*) },
+                $crate::kernel::simd::Path::Portable => {}
             }
             portable($($arg),*);
         }

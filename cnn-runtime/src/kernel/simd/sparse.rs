@@ -56,7 +56,7 @@ impl Patch {
     /// How many vectors of `len` floats lie side by side in a row, if only whole ones do.
     #[inline(always)]
     const fn of(self, len: usize) -> Option<usize> {
-        if self.run * LANES % len == 0 { Some(self.run * LANES / len) } else { None }
+        if (self.run * LANES).is_multiple_of(len) { Some(self.run * LANES / len) } else { None }
     }
 }
 

@@ -114,7 +114,7 @@ fn advance(from: *const f32, step: usize) -> *const f32 {
                 "lea {from}, [{from} + 4 * {step}]",
                 from = inout(reg) from,
                 step = in(reg) step,
-                options(pure, nomem, nostack, preserves_flags)
+                options(pure, readonly, nostack, preserves_flags)
             );
         }
         from
