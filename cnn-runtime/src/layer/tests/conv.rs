@@ -346,6 +346,33 @@ fn pooled_convolutions_are_exact() {
     assert_exact(&table);
 }
 
+/// The largest errors of output and input gradient against `f64`, by their largest values.
+fn errors(entry: &Entry) -> [f64; 2] {
+    let (made, slow) = (run(entry, Numbers::Noise, 1).widen(), run_slow(entry, Numbers::Noise, 1));
+    let largest = |values: &[f64]| values.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    let error = |made: &[f64], slow: &[f64]| {
+        let errors: Vec<f64> = made.iter().zip(slow).map(|(made, slow)| made - slow).collect();
+        largest(&errors) / largest(slow)
+    };
+    [error(&made.output, &slow.output), error(&made.input_gradient, &slow.input_gradient)]
+}
+
+/// On 14x14x32 to 64 filters, and on more than one block of tiles.
+#[test]
+fn winograd_rounds_like_the_definition() {
+    for (input, filters) in [([14, 14, 32], 64), ([19, 37, 17], 20)] {
+        let (kernel_size, ones) = ([3, 3], [1, 1]);
+        let (strides, dilation, padding, groups) = (ones, ones, [1; 4], 1);
+        let slow =
+            reference::Conv2D { input, filters, kernel_size, strides, padding, dilation, groups };
+        let [plain, winograd] =
+            [false, true].map(|winograd| errors(&Entry::new(slow, true, false, None, winograd)));
+        for (plain, winograd) in plain.into_iter().zip(winograd) {
+            assert!(plain < 5e-7 && winograd < 1e-6, "{plain:e} and {winograd:e}");
+        }
+    }
+}
+
 /// Windows that overlap, leave gaps, or lie partly on padding.
 pub(super) fn poolings() -> Vec<MaxPooling2D> {
     let mut table = Vec::new();
