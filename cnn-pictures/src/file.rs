@@ -3,6 +3,7 @@
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
 
 use crate::Error;
@@ -61,7 +62,11 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, Error> {
 pub fn encode(image: &RgbImage, format: Format) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     match format {
-        Format::Png => image.write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png),
+        Format::Png => image.write_with_encoder(PngEncoder::new_with_quality(
+            &mut bytes,
+            CompressionType::Default,
+            FilterType::Adaptive,
+        )),
         Format::Jpeg => image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 92)),
     }
     .map_err(Error::Encode)?;

@@ -122,9 +122,10 @@ mod tests {
 
     #[test]
     fn letters_beyond_the_canvas_are_cut_off() {
-        let mut canvas = RgbImage::new(5, 5);
-        draw(&mut canvas, "W\u{0}漢", 3, 2, 40.0, Rgb([255; 3]));
+        let mut canvas = RgbImage::new(30, 30);
         draw_centered(&mut canvas, "wide", 0, 0, 40.0, Rgb([255; 3]));
+        draw(&mut canvas, "W\u{0}漢", 25, 2, 40.0, Rgb([255; 3]));
+        draw(&mut canvas, "W", usize::MAX, usize::MAX, 40.0, Rgb([255; 3]));
         assert!(canvas.pixels().any(|pixel| pixel.0[0] > 0));
     }
 }
