@@ -145,8 +145,8 @@ fn frame(drawing: &mut Drawing, axes: &Axes, title: &str, step: f64) {
         let value = axes.low + f64::from(n) * step;
         let y = short(axes.y(value));
         drawing.path(&format!("M{left} {y}H{right}"), "stroke=\"#ddd\"");
-        let label = if step >= 1e6 || step < 1e-6 {
-            format!("{value:.1e}")
+        let label = if axes.low.abs().max(axes.high.abs()) >= 1e6 || step < 1e-5 {
+            format!("{value:.2e}")
         } else {
             format!("{:.digits$}", value + 0.0)
         };
@@ -209,10 +209,11 @@ fn legend(drawing: &mut Drawing, top: f64, lines: &[Line<'_>]) {
 /// The ends of an axis and the step between its numbers: 1, 2 or 5 times a power of ten, about five
 /// steps in all.
 fn ticks(low: f64, high: f64) -> (f64, f64, f64) {
-    // Equal values, or ones that differ by a rounding, get an axis around them.
-    let least = low.abs().max(high.abs()).max(1e-30) * 1e-5;
+    // Values that hardly differ get an axis around them, not one of rounding errors.
+    let most = low.abs().max(high.abs());
+    let spread = if most == 0.0 { 0.5 } else { most * 0.1 };
     let (low, high) =
-        if high - low < least { (low - least * 2.0, high + least * 2.0) } else { (low, high) };
+        if high - low < spread * 0.01 { (low - spread, high + spread) } else { (low, high) };
     let rough = (high - low) / 5.0;
     let power = 10.0_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]

@@ -85,8 +85,8 @@ pub(crate) fn check_area(cells: usize, side: usize) -> Result<(), Error> {
     crate::picture::check_size(side as u64, (side as u64).saturating_mul(cells as u64))
 }
 
-/// Lays cells out. A column is as wide as its widest picture or word, a row of titles as high as its
-/// highest.
+/// Lays cells out. Columns are as wide as the widest picture or word, a row of titles is as high as
+/// its highest.
 pub(crate) fn compose(cells: &[Cell], columns: usize, side: usize) -> Result<RgbImage, Error> {
     if cells.is_empty() {
         return Err(Error::Empty("pictures"));
@@ -95,12 +95,11 @@ pub(crate) fn compose(cells: &[Cell], columns: usize, side: usize) -> Result<Rgb
     let limit = side.max(40);
     let lines: Vec<Vec<String>> =
         cells.iter().map(|cell| text::wrap(&cell.title, TITLE, limit)).collect();
-    let mut widths = vec![0; columns];
-    for (i, (cell, lines)) in cells.iter().zip(&lines).enumerate() {
+    let widths = cells.iter().zip(&lines).map(|(cell, lines)| {
         let words = lines.iter().map(|line| text::width(line, TITLE)).max().unwrap_or(0);
-        let width = words.max(cell.image.width() as usize);
-        widths[i % columns] = width.max(widths[i % columns]);
-    }
+        words.max(cell.image.width() as usize)
+    });
+    let column = widths.max().unwrap_or(0);
     let line = text::line_height(TITLE);
     let rows: Vec<(usize, usize)> = cells
         .chunks(columns)
@@ -111,24 +110,23 @@ pub(crate) fn compose(cells: &[Cell], columns: usize, side: usize) -> Result<Rgb
             (titles, images)
         })
         .collect();
-    let width = GAP + widths.iter().map(|width| width + GAP).sum::<usize>();
+    let width = GAP + columns * (column + GAP);
     let height = GAP + rows.iter().map(|(titles, images)| titles + images + GAP).sum::<usize>();
     let mut sheet = canvas(width, height)?;
     let mut top = GAP;
     for (row, &(titles, images)) in rows.iter().enumerate() {
-        let mut left = GAP;
-        for (column, width) in widths.iter().enumerate() {
-            let Some(cell) = cells.get(row * columns + column) else { break };
-            let lines = &lines[row * columns + column];
+        for place in 0..columns {
+            let Some(cell) = cells.get(row * columns + place) else { break };
+            let lines = &lines[row * columns + place];
+            let left = GAP + place * (column + GAP);
             // Titles of fewer lines stand directly above their pictures.
             let first = top + titles - lines.len() * line;
             for (n, text) in lines.iter().enumerate() {
-                let (center, y) = (left + width / 2, first + n * line);
+                let (center, y) = (left + column / 2, first + n * line);
                 text::draw_centered(&mut sheet, text, center, y, TITLE, cell.color);
             }
-            let x = left + (width - cell.image.width() as usize) / 2;
+            let x = left + (column - cell.image.width() as usize) / 2;
             paste(&mut sheet, &cell.image, x, top + titles);
-            left += width + GAP;
         }
         top += titles + images + GAP;
     }
@@ -136,17 +134,21 @@ pub(crate) fn compose(cells: &[Cell], columns: usize, side: usize) -> Result<Rgb
 }
 
 /// Images of one size close together: for filters and maps, which need no titles.
-pub(crate) fn tiles(images: &[RgbImage], columns: usize, side: usize) -> Result<RgbImage, Error> {
-    const GAP: usize = 2;
+pub(crate) fn tiles(
+    images: &[RgbImage],
+    columns: usize,
+    side: usize,
+    gap: usize,
+) -> Result<RgbImage, Error> {
     check_area(images.len(), side)?;
     let columns = within("the number of columns", columns, 1, 1000)?.min(images.len().max(1));
     let images: Vec<RgbImage> = images.iter().map(|image| fit(image, side)).collect();
     let Some(first) = images.first() else { return Err(Error::Empty("tiles")) };
-    let (width, height) = (first.width() as usize + GAP, first.height() as usize + GAP);
+    let (width, height) = (first.width() as usize + gap, first.height() as usize + gap);
     let rows = images.len().div_ceil(columns);
-    let mut sheet = canvas(columns * width + GAP, rows * height + GAP)?;
+    let mut sheet = canvas(columns * width + gap, rows * height + gap)?;
     for (i, image) in images.iter().enumerate() {
-        paste(&mut sheet, image, GAP + i % columns * width, GAP + i / columns * height);
+        paste(&mut sheet, image, gap + i % columns * width, gap + i / columns * height);
     }
     Ok(sheet)
 }

@@ -31,8 +31,9 @@ pub fn heat_map(
 }
 
 /// Heat over a picture: the numbers (height, width; any size, such as Grad-CAM's) are stretched to the
-/// picture (bilinear, between centres of pixels), coloured in inferno from the smallest to the largest,
-/// and laid over the picture in grey with `opacity` from 0 (the picture alone) to 1 (the heat alone).
+/// picture (bilinear, between centres of pixels) and coloured in turbo from the smallest to the
+/// largest, over the picture in grey. The share of colour in a pixel is `opacity` (0 to 1) times the heat
+/// there: where it is cold, the picture stays as it is.
 /// `side` is the longer side in pixels.
 ///
 /// # Errors
@@ -54,9 +55,9 @@ pub fn overlay(
     let (width, height) = image.dimensions();
     for (x, y, pixel) in image.enumerate_pixels_mut() {
         let value = scale(stretched(heat, (y, height), (x, width)));
-        let Rgb(over) = Palette::Inferno.color(value);
+        let Rgb(over) = Palette::Turbo.color(value);
         for (to, from) in pixel.0.iter_mut().zip(over) {
-            *to = blend(*to, from, opacity);
+            *to = blend(*to, from, opacity * value);
         }
     }
     Ok(image)

@@ -46,7 +46,8 @@ pub fn kernels(
             })
         })
         .collect();
-    tiles(&images, columns, side)
+    // Wide enough that a white weight is no gap.
+    tiles(&images, columns, side, 6)
 }
 
 /// The feature maps of a layer for one image (height, width, channels) as tiles in viridis, in rows of
@@ -79,7 +80,7 @@ pub fn feature_maps(
             })
         })
         .collect();
-    tiles(&images, columns, side)
+    tiles(&images, columns, side, 2)
 }
 
 /// A feature of a layer, and what excites it.

@@ -13,6 +13,8 @@ pub enum Palette {
     Viridis,
     /// From black over red to pale yellow, for heat.
     Inferno,
+    /// A rainbow from dark blue over green to dark red, which stands out from any photograph.
+    Turbo,
 }
 
 impl Palette {
@@ -24,6 +26,7 @@ impl Palette {
             Self::Grey => return Rgb([crate::picture::unit_to_byte(value); 3]),
             Self::Viridis => colorous::VIRIDIS,
             Self::Inferno => colorous::INFERNO,
+            Self::Turbo => colorous::TURBO,
         };
         let color = gradient.eval_continuous(f64::from(value));
         Rgb([color.r, color.g, color.b])

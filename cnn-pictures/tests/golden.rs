@@ -224,10 +224,10 @@ fn heat() {
     check("heat_map", &heat_map(values.view(), Palette::Inferno, 140).unwrap());
     let photograph = photograph();
     let picture = Picture::of(&photograph).unwrap();
-    check("overlay", &overlay(picture, values.view(), 0.5, 128).unwrap());
+    check("overlay", &overlay(picture, values.view(), 0.7, 128).unwrap());
     let digit = &digits(1)[0];
     let digit = Picture::new(digit, 28, 28, 1).unwrap();
-    check("overlay_digit", &overlay(digit, values.view(), 0.5, 140).unwrap());
+    check("overlay_digit", &overlay(digit, values.view(), 0.7, 140).unwrap());
 }
 
 fn block<'a>(layer: (&'a str, &'a str, &'a str, u64), sources: &'a [usize]) -> Block<'a> {
