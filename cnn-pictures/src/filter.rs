@@ -8,8 +8,7 @@ use ndarray::Array3;
 use crate::error::{Error, within};
 use crate::picture::Picture;
 
-/// The longest side of a kernel. From 12 on OpenCV goes through a Fourier transform, whose last digits
-/// are others.
+/// The longest side of a kernel.
 pub const MAX_KERNEL: usize = 31;
 
 /// The kernels that have a name: what they are called, and their rows.
@@ -100,7 +99,8 @@ impl FromStr for Kernel {
 ///
 /// Sums are taken in `f64`; OpenCV takes them in `f32`. Where these hold every sum exactly, as for
 /// whole numbers and binary fractions, all results are equal. For arbitrary weights one pixel in some
-/// ten thousand can differ by 1: where the sum lies within a rounding error of a half.
+/// ten thousand can differ by 1: where the sum lies within a rounding error of a half. From 12x12 on
+/// OpenCV goes through a Fourier transform, whose errors are larger.
 #[must_use]
 pub fn filter2d(picture: Picture<'_>, kernel: &Kernel) -> RgbImage {
     let width = picture.width() * 3;
