@@ -15,17 +15,20 @@ use crate::{Outcome, Status, write};
 /// Longest file that is read: far more than any picture that fits into memory.
 const MAX_BYTES: u64 = 1 << 28;
 
+const KERNEL_HELP: &str = "Kernel by name (sobel_x, sobel_y, blur, sharpen, edge, emboss) or by \
+rows, as in '[[1, 2], [3, 4]]'; may be repeated";
+
+const OUT_HELP: &str = "File to write, .png or .jpg; with several kernels their names are added, as \
+in out_sobel_x.png";
+
 #[derive(Args)]
 pub struct Request {
     /// Picture to filter, PNG or JPEG
     image: PathBuf,
-    /// Kernel by name (sobel_x, sobel_y, blur, sharpen, edge, emboss) or by rows, as in
-    /// '[[1, 2], [3, 4]]'; may be repeated
-    #[arg(short, long = "kernel", value_name = "NAME|ROWS", required = true)]
+    // Underscores in a documentation comment want backticks, which help on a terminal does not.
+    #[arg(short, long = "kernel", value_name = "NAME|ROWS", required = true, help = KERNEL_HELP)]
     kernels: Vec<String>,
-    /// File to write, .png or .jpg; with several kernels their names are added, as in
-    /// out_sobel_x.png
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", help = OUT_HELP)]
     out: PathBuf,
     /// Filter the picture's brightness in place of its colours
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! Which classes a network takes for which.
 
 use image::Rgb;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayRef2};
 
 use crate::error::{Error, same_count, within};
 use crate::svg::{Anchor, Drawing, Svg};
@@ -37,7 +37,7 @@ pub fn count_confusions(
 ///
 /// [`Error::NotSquare`], [`Error::Count`] unless there is a name for each class, [`Error::Range`] for
 /// none or more than 200 classes.
-pub fn confusion_matrix(counts: ArrayView2<'_, u64>, names: &[&str]) -> Result<Svg, Error> {
+pub fn confusion_matrix(counts: &ArrayRef2<u64>, names: &[&str]) -> Result<Svg, Error> {
     let (rows, columns) = counts.dim();
     if rows != columns {
         return Err(Error::NotSquare { rows, columns });

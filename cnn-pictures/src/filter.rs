@@ -130,14 +130,14 @@ fn saturated(channels: usize, sums: &[f64]) -> impl Iterator<Item = u8> {
 fn each_row(picture: Picture<'_>, kernel: &Kernel, mut each: impl FnMut(&[f64])) {
     let (height, width, channels) = (picture.height(), picture.width(), picture.channels());
     let padded: Vec<usize> = (0..width + kernel.width - 1)
-        .map(|column| reflect(column as i64 - (kernel.width / 2) as i64, width))
+        .map(|column| reflect(column, kernel.width / 2, width))
         .collect();
     let mut source = vec![0.0; padded.len() * channels];
     let mut sums = vec![0.0; width * channels];
     for y in 0..height {
         sums.fill(0.0);
         for (i, weights) in kernel.weights.chunks_exact(kernel.width).enumerate() {
-            let row = reflect((y + i) as i64 - (kernel.height / 2) as i64, height);
+            let row = reflect(y + i, kernel.height / 2, height);
             let row = &picture.pixels()[row * width * channels..][..width * channels];
             for (to, &column) in source.chunks_exact_mut(channels).zip(&padded) {
                 for (to, &from) in to.iter_mut().zip(&row[column * channels..]) {
@@ -155,12 +155,14 @@ fn each_row(picture: Picture<'_>, kernel: &Kernel, mut each: impl FnMut(&[f64]))
     }
 }
 
-/// Which of `length` pixels stands at `place`, which may lie beyond the border: `dcb|abcd|cba`.
-fn reflect(place: i64, length: usize) -> usize {
+/// Which of `length` pixels stands at `place`, counted from the one `before` pixels ahead of the first:
+/// `dcb|abcd|cba`.
+fn reflect(place: usize, before: usize, length: usize) -> usize {
     if length == 1 {
         return 0;
     }
-    let period = 2 * (length as i64 - 1);
-    let place = place.rem_euclid(period);
-    place.min(period - place).unsigned_abs() as usize
+    let period = 2 * (length - 1);
+    // Whole periods ahead, so that nothing is negative.
+    let place = (place + period * before - before) % period;
+    place.min(period - place)
 }

@@ -63,12 +63,9 @@ pub fn predictions_grid(
     same_count("predicted classes", predicted.len(), "pictures", pictures.len())?;
     same_count("true classes", truth.len(), "pictures", pictures.len())?;
     check_area(pictures.len(), side)?;
-    let name = |class: usize| match names.get(class) {
-        Some(name) => Ok(*name),
-        None => {
-            let max = names.len().saturating_sub(1);
-            Err(Error::Range { what: "a class", min: 0, max, found: class })
-        }
+    let max = names.len().saturating_sub(1);
+    let name = |class: usize| {
+        names.get(class).ok_or(Error::Range { what: "a class", min: 0, max, found: class })
     };
     let cells = pictures.iter().zip(predicted).zip(truth).map(|((picture, &found), &truth)| {
         Ok(Cell {

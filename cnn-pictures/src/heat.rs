@@ -1,7 +1,7 @@
 //! Where a network looks: saliency and Grad-CAM as colours.
 
 use image::{Rgb, RgbImage};
-use ndarray::ArrayView2;
+use ndarray::ArrayRef2;
 
 use crate::error::{Error, finite};
 use crate::palette::{Palette, normalizer};
@@ -15,11 +15,7 @@ use crate::text::blend;
 ///
 /// [`Error::Empty`], [`Error::NotFinite`], [`Error::Range`] for a `side` outside 1..=4096,
 /// [`Error::TooLarge`].
-pub fn heat_map(
-    values: ArrayView2<'_, f32>,
-    palette: Palette,
-    side: usize,
-) -> Result<RgbImage, Error> {
+pub fn heat_map(values: &ArrayRef2<f32>, palette: Palette, side: usize) -> Result<RgbImage, Error> {
     let side = check_side(side)?;
     check(values)?;
     let (height, width) = values.dim();
@@ -41,7 +37,7 @@ pub fn heat_map(
 /// As [`heat_map`].
 pub fn overlay(
     picture: Picture<'_>,
-    heat: ArrayView2<'_, f32>,
+    heat: &ArrayRef2<f32>,
     opacity: f32,
     side: usize,
 ) -> Result<RgbImage, Error> {
@@ -63,7 +59,7 @@ pub fn overlay(
     Ok(image)
 }
 
-fn check(values: ArrayView2<'_, f32>) -> Result<(), Error> {
+fn check(values: &ArrayRef2<f32>) -> Result<(), Error> {
     if values.is_empty() {
         return Err(Error::Empty("values"));
     }
@@ -72,7 +68,7 @@ fn check(values: ArrayView2<'_, f32>) -> Result<(), Error> {
 }
 
 /// The value at row `y.0` of `y.1` and column `x.0` of `x.1`.
-fn stretched(values: ArrayView2<'_, f32>, y: (u32, u32), x: (u32, u32)) -> f32 {
+fn stretched(values: &ArrayRef2<f32>, y: (u32, u32), x: (u32, u32)) -> f32 {
     let (top, bottom, down) = between(y, values.nrows());
     let (left, right, across) = between(x, values.ncols());
     let mix = |from: f32, to: f32, share: f32| from * (1.0 - share) + to * share;

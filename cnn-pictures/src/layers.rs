@@ -1,7 +1,7 @@
 //! What layers learned: kernels, feature maps, and the patches that excite a feature.
 
 use image::{Rgb, RgbImage};
-use ndarray::{ArrayView3, ArrayView4, Axis};
+use ndarray::{ArrayRef3, ArrayRef4, Axis};
 
 use crate::error::{Error, finite, within};
 use crate::grid::{Cell, check_area, compose, tiles};
@@ -17,11 +17,7 @@ use crate::picture::{BLACK, Picture, canvas, check_side, fill, paste, unit_to_by
 ///
 /// [`Error::Channels`] unless there are 1 or 3 input channels, [`Error::Empty`], [`Error::NotFinite`],
 /// [`Error::Range`] for `columns` outside 1..=1000 or `side` outside 1..=4096, [`Error::TooLarge`].
-pub fn kernels(
-    kernels: ArrayView4<'_, f32>,
-    columns: usize,
-    side: usize,
-) -> Result<RgbImage, Error> {
+pub fn kernels(kernels: &ArrayRef4<f32>, columns: usize, side: usize) -> Result<RgbImage, Error> {
     let side = check_side(side)?;
     let (height, width, channels, filters) = kernels.dim();
     if kernels.is_empty() {
@@ -58,11 +54,7 @@ pub fn kernels(
 ///
 /// [`Error::Empty`], [`Error::NotFinite`], [`Error::Range`] for `columns` outside 1..=1000 or `side`
 /// outside 1..=4096, [`Error::TooLarge`].
-pub fn feature_maps(
-    maps: ArrayView3<'_, f32>,
-    columns: usize,
-    side: usize,
-) -> Result<RgbImage, Error> {
+pub fn feature_maps(maps: &ArrayRef3<f32>, columns: usize, side: usize) -> Result<RgbImage, Error> {
     let side = check_side(side)?;
     if maps.is_empty() {
         return Err(Error::Empty("feature maps"));

@@ -3,7 +3,7 @@
 //!
 //! Every function takes plain slices or `ndarray` views, gives an image back ([`image::RgbImage`],
 //! or [`Svg`] where lines and letters should stay sharp), and writes nothing: [`encode`] makes bytes
-//! of an image, and the caller decides where they go. Letters are `DejaVu` Sans and colour maps come
+//! of an image, and the caller decides where they go. Letters are DejaVu Sans and colour maps come
 //! with a crate; no font of the system is needed. Bad sizes are an [`Error`], never a panic.
 
 #![forbid(unsafe_code)]

@@ -162,7 +162,7 @@ pub(crate) fn check_side(side: usize) -> Result<usize, Error> {
 
 /// Copies `image` onto `canvas`, its top left corner at column `x`, row `y`.
 pub(crate) fn paste(canvas: &mut RgbImage, image: &RgbImage, x: usize, y: usize) {
-    imageops::replace(canvas, image, x as i64, y as i64);
+    imageops::replace(canvas, image, i64::from(x as u32), i64::from(y as u32));
 }
 
 /// Fills a rectangle, as far as it lies on the canvas.

@@ -26,7 +26,7 @@ fn whole(length: f32) -> usize {
     length.ceil() as usize
 }
 
-/// `DejaVu` is 1.164 times as high as the em that sizes of letters are given in.
+/// DejaVu is 1.164 times as high as the em that sizes of letters are given in.
 fn scale(size: f32) -> PxScale {
     PxScale::from(size * 1.164)
 }

@@ -124,6 +124,6 @@ fn kernels_are_checked() {
     assert!(message("[[1e99]]").contains("not finite"));
     assert!(message("[]").contains("rows must be from 1 to 31, not 0"));
     assert!(message("[[]]").contains("columns must be from 1 to 31, not 0"));
-    assert!(Kernel::new(&vec![[1.0]; 32]).is_err());
+    assert!(Kernel::new(&[[1.0]; 32]).is_err());
     assert_eq!("[[1, 2, 3]]".parse::<Kernel>().unwrap().shape(), (1, 3));
 }

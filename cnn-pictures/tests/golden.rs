@@ -158,10 +158,10 @@ fn confusions() {
         .collect();
     let counts = count_confusions(&predicted, &truth, 10).unwrap();
     let digits = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-    check_svg("confusion_digits", &confusion_matrix(counts.view(), &digits).unwrap());
+    check_svg("confusion_digits", &confusion_matrix(&counts, &digits).unwrap());
     let counts = counts.slice(s![..3, ..3]).to_owned();
     let names = ["airplane", "automobile", "bird"];
-    check_svg("confusion_names", &confusion_matrix(counts.view(), &names).unwrap());
+    check_svg("confusion_names", &confusion_matrix(&counts, &names).unwrap());
 }
 
 /// Gabor's functions, which first layers of trained networks look like.
@@ -193,9 +193,9 @@ fn maps() -> Array3<f32> {
 
 #[test]
 fn layers() {
-    check("kernels_color", &kernels(gabor(5, 3, 16).view(), 8, 40).unwrap());
-    check("kernels_grey", &kernels(gabor(3, 1, 32).view(), 8, 36).unwrap());
-    check("feature_maps", &feature_maps(maps().view(), 3, 64).unwrap());
+    check("kernels_color", &kernels(&gabor(5, 3, 16), 8, 40).unwrap());
+    check("kernels_grey", &kernels(&gabor(3, 1, 32), 8, 36).unwrap());
+    check("feature_maps", &feature_maps(&maps(), 3, 64).unwrap());
 }
 
 #[test]
@@ -221,13 +221,13 @@ fn heat() {
     let peak =
         |y: usize, x: usize| (-((y as f32 - 2.0).powi(2) + (x as f32 - 3.0).powi(2)) / 4.0).exp();
     let values = Array2::from_shape_fn((7, 7), |(y, x)| peak(y, x));
-    check("heat_map", &heat_map(values.view(), Palette::Inferno, 140).unwrap());
+    check("heat_map", &heat_map(&values, Palette::Inferno, 140).unwrap());
     let photograph = photograph();
     let picture = Picture::of(&photograph).unwrap();
-    check("overlay", &overlay(picture, values.view(), 0.7, 128).unwrap());
+    check("overlay", &overlay(picture, &values, 0.7, 128).unwrap());
     let digit = &digits(1)[0];
     let digit = Picture::new(digit, 28, 28, 1).unwrap();
-    check("overlay_digit", &overlay(digit, values.view(), 0.7, 140).unwrap());
+    check("overlay_digit", &overlay(digit, &values, 0.7, 140).unwrap());
 }
 
 fn block<'a>(layer: (&'a str, &'a str, &'a str, u64), sources: &'a [usize]) -> Block<'a> {
