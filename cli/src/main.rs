@@ -1,4 +1,5 @@
-//! `cnn`: checks, formats, summarises, explains, compares and emits `.cnn` files, and starts a crate.
+//! `cnn`: checks, formats, summarises, explains, compares and emits `.cnn` files, starts a crate, and
+//! filters pictures.
 //!
 //! Exit codes: 0 if all is right, 1 if a text has mistakes or a comparison fails, 2 for wrong
 //! usage and for files that cannot be read or written.
@@ -9,6 +10,7 @@ mod check;
 mod compare;
 mod difference;
 mod emit;
+mod filter;
 mod format;
 mod graph;
 mod input;
@@ -101,6 +103,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Run filters over a picture, as OpenCV's filter2D does
+    Filter(filter::Request),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -178,6 +182,7 @@ fn run(command: &Command) -> Outcome {
         Command::Compare { before, after, format } => compare::run(before, after, *format),
         Command::New { name, path } => new::run(name, path.as_deref()),
         Command::Emit { file, check, out } => emit::run(file, check.as_deref(), out.as_deref()),
+        Command::Filter(request) => filter::run(request),
     }
 }
 
