@@ -188,7 +188,9 @@ impl<'a> Lowering<'a> {
         let help = did_you_mean(name, visible.labels().chain(["input"])).unwrap_or_else(|| {
             let mut known = BTreeSet::new();
             for label in visible.labels() {
-                known.insert(label);
+                if known.len() < MOST_LISTED || known.last().is_some_and(|last| label < *last) {
+                    known.insert(label);
+                }
                 if known.len() > MOST_LISTED {
                     known.pop_last();
                 }

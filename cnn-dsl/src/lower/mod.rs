@@ -104,7 +104,7 @@ const MAX_LAYERS: usize = 10_000;
 const MAX_STEPS: usize = 100_000;
 
 /// The most mistakes that are looked into: most are the same ones in other rounds.
-const MAX_REPORTS: usize = 500;
+const MAX_REPORTS: usize = 200;
 
 /// Deepest nesting of blocks, branches and rounds.
 const MAX_DEPTH: usize = 64;
