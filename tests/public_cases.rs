@@ -11,6 +11,11 @@ cnn_runtime::cnn! {
         layer: Conv2D(1, 3, strides = 2, padding = same, use_bias = false);
     }
 
+    model TransposedSame {
+        input(2, 2, 1);
+        layer: Conv2DTranspose(1, 3, strides = 2, padding = same, use_bias = false);
+    }
+
     model AverageSame {
         input(3, 3, 1);
         AveragePooling2D(2, strides = 2, padding = same);
@@ -127,4 +132,13 @@ fn moving_statistics() {
     assert_near(model.tensor("layer/moving_variance").unwrap(), &[1.0025; 2]);
     let (_, model) = after_one_batch::<FreshNineTenths>(&images, 16);
     assert_near(model.tensor("layer/moving_variance").unwrap(), &[1.025; 2]);
+}
+
+/// keras-team/keras#22876: a transposed convolution with `same` crops at the end.
+#[test]
+fn transposed_convolutions_crop_the_end() {
+    let mut model = TransposedSame::new(0);
+    model.set_tensor("layer/kernel", &[1., 2., 3., 4., 5., 6., 7., 8., 9.]).unwrap();
+    let expected = [1., 2., 5., 4., 4., 5., 14., 10., 10., 14., 36., 24., 12., 15., 34., 20.];
+    assert_eq!(predict(&model, &[1., 2., 3., 4.]), expected);
 }

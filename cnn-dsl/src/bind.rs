@@ -2,10 +2,10 @@
 //! `compile`, `fit` and the optimizers.
 
 mod lists;
+mod numbers;
 
 use crate::ast::{Call, Expr, ExprKind, Ident, Span};
-use crate::count::MAX_VALUES;
-use crate::diagnostics::{Diagnostic, did_you_mean, join, quote, thousands};
+use crate::diagnostics::{Diagnostic, closest, did_you_mean, join, quote};
 
 /// What can be called, with its parameters in Keras's order.
 #[derive(Debug)]
@@ -286,6 +286,12 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The values in the order of the parameters, `None` where one is left out.
+    #[must_use]
+    pub fn values(&self) -> &[Option<&'a Expr>] {
+        &self.values
+    }
+
     /// Whether there is a parameter of this name, and it is supported.
     #[must_use]
     pub fn takes(&self, name: &str) -> bool {
@@ -400,136 +406,18 @@ impl<'a> Args<'a> {
         None
     }
 
-    /// A positive integer without default; `None` if absent, which `bind` has reported.
-    pub fn size(&mut self, name: &str) -> Option<u64> {
-        let value = self.value(name)?;
-        self.integer(value, name, "a positive integer")
-    }
-
-    /// A positive integer.
-    pub fn size_or(&mut self, name: &str, default: u64) -> Option<u64> {
-        match self.given(name) {
-            Some(value) => self.integer(value, name, "a positive integer"),
-            None => Some(default),
-        }
-    }
-
-    /// A whole number of either sign.
-    pub fn signed_or(&mut self, name: &str, default: i64) -> Option<i64> {
-        let Some(value) = self.given(name) else { return Some(default) };
-        match &value.kind {
-            ExprKind::Number(text) if is_whole(text) => {
-                text.replace('_', "").parse().ok().or_else(|| self.wrong(value, name, "an integer"))
-            }
-            _ => self.wrong(value, name, "an integer"),
-        }
-    }
-
-    /// `3` or `(3, 3)`: height and width.
-    pub fn pair(&mut self, name: &str) -> Option<[u64; 2]> {
-        let value = self.value(name)?;
-        self.pair_of(value, name)
-    }
-
-    /// `3` or `(3, 3)`: height and width.
-    pub fn pair_or(&mut self, name: &str, default: [u64; 2]) -> Option<[u64; 2]> {
-        match self.given(name) {
-            Some(value) => self.pair_of(value, name),
-            None => Some(default),
-        }
-    }
-
-    /// `1` or `(1, 0)`, vertical and horizontal, or nothing. Zeros are fine.
-    #[allow(clippy::option_option, reason = "a mistake, no value, a value")]
-    pub fn offsets_or_none(&mut self, name: &str) -> Option<Option<[u64; 2]>> {
-        match self.given(name) {
-            Some(value) => self.pair_from(0, "non-negative", value, name).map(Some),
-            None => Some(None),
-        }
-    }
-
-    fn pair_of(&mut self, value: &Expr, name: &str) -> Option<[u64; 2]> {
-        self.pair_from(1, "positive", value, name)
-    }
-
-    /// One or two integers of at least `least`, which are called `kind`.
-    fn pair_from(&mut self, least: u64, kind: &str, value: &Expr, name: &str) -> Option<[u64; 2]> {
-        let rule = format!("a {kind} integer or a pair of them");
-        match &value.kind {
-            ExprKind::Tuple(items) | ExprKind::List(items) => match items.as_slice() {
-                [height, width] => {
-                    let rule = format!("a pair of {kind} integers");
-                    let height = self.integer_from(least, height, name, &rule);
-                    let width = self.integer_from(least, width, name, &rule);
-                    Some([height?, width?])
-                }
-                _ => self.wrong(value, name, &rule),
-            },
-            _ => self.integer_from(least, value, name, &rule).map(|size| [size, size]),
-        }
-    }
-
-    /// One value as a positive integer; also for arguments outside a signature.
-    pub fn integer(&mut self, value: &Expr, name: &str, rule: &str) -> Option<u64> {
-        self.integer_from(1, value, name, rule)
-    }
-
-    fn integer_from(&mut self, least: u64, value: &Expr, name: &str, rule: &str) -> Option<u64> {
-        let ExprKind::Number(text) = &value.kind else { return self.wrong(value, name, rule) };
-        if !is_whole(text) || text.starts_with('-') {
-            return self.wrong(value, name, rule);
-        }
-        match text.replace('_', "").parse::<u64>() {
-            Ok(size) if size < least => self.wrong(value, name, rule),
-            Ok(size) if size <= MAX_VALUES => Some(size),
-            Ok(_) | Err(_) => {
-                let most = thousands(MAX_VALUES.into());
-                let message = format!("size overflow: {} exceeds {most}", quote(text));
-                self.error(value.span.clone(), &message, "too large");
-                None
-            }
-        }
-    }
-
-    /// A number inside an interval, without default.
-    pub fn number(&mut self, name: &str, interval: Interval) -> Option<f64> {
-        let value = self.value(name)?;
-        self.number_of(value, name, interval)
-    }
-
-    /// A number inside an interval.
-    pub fn number_or(&mut self, name: &str, default: f64, interval: Interval) -> Option<f64> {
-        match self.given(name) {
-            Some(value) => self.number_of(value, name, interval),
-            None => Some(default),
-        }
-    }
-
-    /// One value as a number inside an interval.
-    pub fn number_of(&mut self, value: &Expr, name: &str, interval: Interval) -> Option<f64> {
-        let number = match &value.kind {
-            ExprKind::Number(text) => text.replace('_', "").parse::<f64>().ok(),
-            _ => None,
-        };
-        match number {
-            // -0.0 and 0.0 mean the same; equal models must be equal in the IR.
-            Some(number) if interval.contains(number) => Some(number + 0.0),
-            _ => self.wrong(value, name, interval.name),
-        }
-    }
-
-    /// A number inside an interval, or nothing.
-    #[allow(clippy::option_option, reason = "a mistake, no value, a value")]
-    pub fn number_or_none(&mut self, name: &str, interval: Interval) -> Option<Option<f64>> {
-        match self.given(name) {
-            Some(value) => self.number_of(value, name, interval).map(Some),
-            None => Some(None),
-        }
-    }
-
     /// `true` or `false`.
     pub fn flag_or(&mut self, name: &str, default: bool) -> Option<bool> {
-        self.choice_or(name, &[("true", true), ("false", false)], default)
+        let flag = self.choice_or(name, &[("true", true), ("false", false)], default);
+        let meant = match self.value(name).map(|value| (&value.kind, value.as_name())) {
+            Some((ExprKind::Number(text), _)) if text == "1" => "true",
+            Some((ExprKind::Number(text), _)) if text == "0" => "false",
+            Some((_, Some("yes" | "on"))) => "true",
+            Some((_, Some("no" | "off"))) => "false",
+            _ => return flag,
+        };
+        self.help(format!("write `{meant}`"));
+        flag
     }
 
     /// One of several names.
@@ -553,6 +441,18 @@ impl<'a> Args<'a> {
         choices: &[(&str, T)],
         later: &[&str],
     ) -> Option<T> {
+        self.choice_of_any(value, name, choices, &[], later)
+    }
+
+    /// The same; `others` are names that a choice has beside the one that is listed.
+    pub fn choice_of_any<T: Copy>(
+        &mut self,
+        value: &Expr,
+        name: &str,
+        choices: &[(&str, T)],
+        others: &[&str],
+        later: &[&str],
+    ) -> Option<T> {
         let found = value.as_name();
         if let Some(&(_, choice)) = choices.iter().find(|(known, _)| Some(*known) == found) {
             return Some(choice);
@@ -564,8 +464,13 @@ impl<'a> Args<'a> {
             diagnostic.help.push(format!("use {}", listing(choices)));
             return None;
         }
-        let names = choices.iter().map(|(known, _)| *known).chain(later.iter().copied());
-        let help = found.and_then(|found| did_you_mean(found, names));
+        let help = found.and_then(|found| {
+            let known = choices.iter().map(|(known, _)| *known).chain(others.iter().copied());
+            did_you_mean(found, known).or_else(|| {
+                let name = closest(found, later.iter().copied())?;
+                Some(format!("`{name}` is not supported yet: use {}", listing(choices)))
+            })
+        });
         // A long list is only shown where nothing better can be said.
         let (rule, help) = if choices.len() > MANY {
             ("a known name".to_owned(), help.or_else(|| Some(format!("use {}", listing(choices)))))
@@ -601,10 +506,6 @@ fn special_help(name: &str) -> Option<String> {
 
 fn is_none(value: &Expr) -> bool {
     matches!(value.as_name(), Some("None" | "none"))
-}
-
-fn is_whole(text: &str) -> bool {
-    !text.contains(['.', 'e', 'E'])
 }
 
 /// Whether `value` is `accepted`, in whatever notation.

@@ -215,20 +215,41 @@ pub fn thousands(number: u128) -> String {
 #[must_use]
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
+    // Among more than these nobody finds what is meant, and it would take long.
+    const MOST: usize = 1_000;
     if name.len() > LONGEST {
         return None;
     }
+    let off = |candidate: &str| candidate.len().abs_diff(name.len());
+    let allowed = |candidate: &str| (name.len().max(candidate.len()) / 3).max(1);
+    let begins = |candidate: &str| {
+        let head = candidate.get(..name.len());
+        name.len() >= SHORTEST_HEAD && head.is_some_and(|head| head.eq_ignore_ascii_case(name))
+    };
+    let near = |candidate: &&str| off(candidate) <= allowed(candidate) || begins(candidate);
+    let near: Vec<&str> = candidates.into_iter().filter(near).take(MOST + 1).collect();
+    if near.len() > MOST {
+        return None;
+    }
     let lower = name.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|&(distance, candidate)| {
-            let [short, long] = [name.len().min(candidate.len()), name.len().max(candidate.len())];
-            distance <= (long / 3).max(1) && distance < short
+    // Candidates come in any order: what is equally near is ordered by itself.
+    near.iter()
+        .map(|candidate| (distance(&lower, &candidate.to_lowercase()), *candidate))
+        .filter(|&(near, candidate)| {
+            near <= allowed(candidate) && near < name.len().min(candidate.len())
         })
-        .min_by_key(|&(distance, _)| distance)
+        .min_by_key(|&(near, candidate)| {
+            (near, off(candidate), distance(name, candidate), candidate)
+        })
         .map(|(_, candidate)| candidate)
+        .or_else(|| {
+            let longer = near.iter().copied().filter(|candidate| begins(candidate));
+            longer.min_by_key(|candidate| (candidate.len(), *candidate))
+        })
 }
+
+/// The fewest characters that can stand for the name that they begin.
+const SHORTEST_HEAD: usize = 3;
 
 /// "did you mean `x`?" if one of the candidates is near.
 #[must_use]
@@ -269,7 +290,29 @@ mod tests {
         assert_eq!(closest("conv2d", names), Some("Conv2D"));
         assert_eq!(closest("Desne", names), Some("Dense"));
         assert_eq!(closest("Attention", names), None);
+        assert_eq!(closest("drop", names), Some("Dropout"));
+        assert_eq!(closest("Ma", names), None);
         assert_eq!(closest(&"x".repeat(100_000), names), None);
+    }
+
+    /// Names come out of hash maps: their order says nothing.
+    #[test]
+    fn closest_is_the_same_in_any_order() {
+        let names = ["relu", "relu6", "relu8", "selu"];
+        for turn in 0..names.len() {
+            let mut names = names;
+            names.rotate_left(turn);
+            assert_eq!(closest("relu7", names), Some("relu6"));
+            assert_eq!(closest("elu", names), Some("relu"));
+        }
+    }
+
+    #[test]
+    fn too_many_names_are_not_compared() {
+        let names: Vec<String> = (0..1_001).map(|i| format!("name_{i:05}")).collect();
+        let names = || names.iter().map(String::as_str);
+        assert_eq!(closest("nama_00007", names()), None);
+        assert_eq!(closest("nama_00007", names().take(1_000)), Some("name_00007"));
     }
 
     #[test]

@@ -139,6 +139,15 @@ pub fn block_name_problem(name: &str) -> Option<String> {
         .then(|| "block names are camel case: `Residual`, `ConvBnRelu`".to_owned())
 }
 
+/// Why a name cannot be a constant's or a parameter's.
+#[must_use]
+pub fn value_name_problem(name: &str) -> Option<String> {
+    if is_keyword(name) {
+        return Some(format!("`{name}` is a Rust keyword"));
+    }
+    matches!(name, "None" | "input").then(|| format!("`{name}` is a word of the language"))
+}
+
 fn is_keyword(name: &str) -> bool {
     const KEYWORDS: &[&str] = &[
         "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",

@@ -386,6 +386,10 @@ fn syntax_error(text: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
         if found == "`{`" {
             return diagnostic.help("braces stand behind `repeat`, `residual` and `branches` only");
         }
+        if found == "`=`" {
+            return diagnostic
+                .help(format!("a layer is named with a colon, as in {}", labelled(text, end)));
+        }
         return diagnostic;
     }
     let mut phrases: Vec<String> = Vec::new();
@@ -480,4 +484,12 @@ fn statement_name(text: &str, end: usize) -> String {
         }
     }
     name.map_or_else(|| "this".to_owned(), quote)
+}
+
+/// `x: Dense(…);` for the name `x` that ends at `end`.
+fn labelled(text: &str, end: usize) -> String {
+    let last = scan::tokens(&text[..end], 0).last();
+    let last = last.filter(|token| token.kind == TokenKind::Word);
+    let name = last.map_or("name", |token| &text[token.span]);
+    format!("`{name}: Dense(10);`")
 }

@@ -166,23 +166,6 @@ fn same_padding_is_keras() {
     }
 }
 
-/// Pooling rounds down (`BVLC/caffe#1318`).
-#[test]
-fn pooling_rounds_down() {
-    let model = one("input(112, 112, 64); MaxPooling2D(3, strides = 2);");
-    assert_eq!(model.layers[0].output.0, [55, 55, 64]);
-}
-
-/// The first layers of `keras-team/keras#12951`, before the one that does not fit.
-#[test]
-fn shrinking_network_counts() {
-    let model = one("input(28, 28, 1); Conv2D(16, 3); MaxPooling2D(2); Conv2D(32, 3); \
-                     MaxPooling2D(2); Conv2D(64, 3); MaxPooling2D(2);");
-    let heights: Vec<u64> = model.layers.iter().map(|layer| layer.output.0[0]).collect();
-    assert_eq!(heights, [26, 13, 11, 5, 3, 1]);
-    assert_eq!(model.params(), 23_296);
-}
-
 /// A product of sizes must not wrap to a plausible small number (`huggingface/candle#3816`).
 #[test]
 fn sizes_do_not_wrap() {

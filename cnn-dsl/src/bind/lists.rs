@@ -1,6 +1,7 @@
 //! Values that are several numbers.
 
-use super::{Args, Interval, is_whole};
+use super::numbers::is_whole;
+use super::{Args, Interval};
 use crate::ast::{Expr, ExprKind};
 use crate::count::MAX_VALUES;
 

@@ -90,6 +90,12 @@ const NOT_YET: &[&str] = &[
 ];
 
 impl Activation {
+    /// Whether a function goes by this name.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        NAMES.iter().any(|(known, _)| *known == name)
+    }
+
     /// Keras's name.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -90,6 +90,8 @@ impl<'a> Definitions<'a> {
         let ast = &program.files[file].ast;
         for block in &ast.blocks {
             errors.extend(block_name_problem(&block.name));
+            errors.extend(too_many_parameters(block));
+            errors.extend(block.params.iter().filter_map(|param| value_name_problem(&param.name)));
             let name = block.name.text.as_str();
             if let Some((first, _)) = self.files[file].blocks.get(name) {
                 errors.push(
@@ -102,6 +104,7 @@ impl<'a> Definitions<'a> {
             }
         }
         for constant in &ast.constants {
+            errors.extend(value_name_problem(&constant.name));
             let names = &self.files[file];
             if let Some(first) = names.constants.get(constant.name.text.as_str()) {
                 errors.push(second_constant(&constant.name, first));
@@ -169,4 +172,20 @@ fn block_name_problem(name: &Ident) -> Option<Diagnostic> {
     };
     let message = format!("{} cannot name a block", quote(text));
     Some(Diagnostic::new(name.span.clone(), message).label("not a name for a block").help(help))
+}
+
+/// The most parameters of a block.
+pub(super) const MAX_PARAMETERS: usize = 64;
+
+fn too_many_parameters(block: &Block) -> Option<Diagnostic> {
+    let first = block.params.get(MAX_PARAMETERS)?;
+    let message = format!("a block has at most {MAX_PARAMETERS} parameters");
+    Some(Diagnostic::new(first.name.span.clone(), message).label("one too many"))
+}
+
+/// Why a name cannot be a constant's or a parameter's: `true` would no longer be true.
+pub(super) fn value_name_problem(name: &Ident) -> Option<Diagnostic> {
+    let help = names::value_name_problem(&name.text)?;
+    let message = format!("{} cannot name a value", quote(&name.text));
+    Some(Diagnostic::new(name.span.clone(), message).label("not a name for a value").help(help))
 }

@@ -141,7 +141,7 @@ impl<'e> Evaluator<'e> {
         let left = self.budget.checked_sub(parts);
         // Said once: afterwards nothing is left.
         if left.is_none() && *self.budget > 0 {
-            self.error(at.clone(), "the values of this model are too large", "too many parts");
+            self.error(at.clone(), "the values of this text are too large", "too many parts");
         }
         *self.budget = left.unwrap_or(0);
         left.map(|_| ())

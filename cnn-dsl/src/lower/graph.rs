@@ -1,13 +1,16 @@
 //! Layers and what they take: the output of the statement above, or the outputs of named ones.
 
+use std::collections::BTreeSet;
+
+use super::training::NOISE;
 use super::{Lowering, MAX_LAYERS, unused};
-use crate::ast::{Call, Expr, ExprKind, Ident, Span, Statement};
+use crate::ast::{Arg, Call, Expr, ExprKind, Ident, Span, Statement};
 use crate::bind::Args;
 use crate::count::{self, MAX_VALUES};
 use crate::diagnostics::{Diagnostic, did_you_mean, join, quote, thousands};
 use crate::ir::{Layer, Shape, Weight};
 use crate::layer::activation::Activation;
-use crate::layer::{self, Build, Built, Definition, Operand};
+use crate::layer::{self, Build, Built, Definition, Kind, Operand};
 use crate::receptive::ReceptiveField;
 
 /// What a layer can take: the model's input, or the output of a layer.
@@ -72,12 +75,8 @@ impl<'a> Lowering<'a> {
         if leading == 0
             && let Some(late) = call.args.iter().find(|arg| many && arg.name.is_none())
         {
-            let message = format!("`{name}`: names of layers come before named arguments");
-            self.report(
-                Diagnostic::new(late.value.span.clone(), message)
-                    .label("must come first")
-                    .help(format!("write `{name}(a, b, … = …)`")),
-            );
+            let diagnostic = misplaced_operand(name, &late.value, operands);
+            self.report(diagnostic);
             return self.unknown(&call.name.span);
         }
         let (first, args) = call.args.split_at(leading);
@@ -130,7 +129,7 @@ impl<'a> Lowering<'a> {
                 at.span.clone(),
                 format!("`{class}` merges at least two layers, found {count}"),
             )
-            .label("names no layers to merge")
+            .label(if count == 0 { "names no layers to merge" } else { "nothing to merge with" })
             .help(format!("label the layers, as in `a: …;`, and write `{class}(a, b);`")),
             Build::One(_) | Build::Many(_) => return Some(inputs),
         };
@@ -186,17 +185,23 @@ impl<'a> Lowering<'a> {
                 .secondary(label.span.clone(), "declared here")
                 .help("layers take the outputs of layers above them: move one of the two");
         }
-        let mut labels: Vec<&str> = visible.labels().collect();
-        labels.sort_unstable();
-        let known: Vec<String> = labels.iter().take(6).map(quote).collect();
-        let help =
-            did_you_mean(name, labels.iter().copied().chain(["input"])).unwrap_or_else(|| {
-                if known.is_empty() {
-                    "give the layer a label: `name: Conv2D(…);`".to_owned()
-                } else {
-                    format!("layers with names are {}", join(&known, "and"))
+        let help = did_you_mean(name, visible.labels().chain(["input"])).unwrap_or_else(|| {
+            let mut known = BTreeSet::new();
+            for label in visible.labels() {
+                if known.len() < MOST_LISTED || known.last().is_some_and(|last| label < *last) {
+                    known.insert(label);
                 }
-            });
+                if known.len() > MOST_LISTED {
+                    known.pop_last();
+                }
+            }
+            let known: Vec<String> = known.iter().map(quote).collect();
+            if known.is_empty() {
+                "give the layer a label: `name: Conv2D(…);`".to_owned()
+            } else {
+                format!("layers with names are {}", join(&known, "and"))
+            }
+        });
         Diagnostic::new(span, format!("no layer named {}", quote(name)))
             .label("no label of this name above")
             .help(help)
@@ -205,6 +210,7 @@ impl<'a> Lowering<'a> {
     /// Checks one layer and gives its output.
     pub(super) fn build(&mut self, draft: Draft<'_>) -> usize {
         let Draft { statement, definition, call, inputs } = draft;
+        self.spent.steps += inputs.len() - 1;
         let at = statement.name().span.clone();
         if self.values.len() > MAX_LAYERS {
             let most = thousands(MAX_LAYERS as u128);
@@ -309,7 +315,8 @@ impl<'a> Lowering<'a> {
                 ));
             } else {
                 let names = super::evaluate::Scope::names(&visible);
-                diagnostic.help.extend(did_you_mean(name, names));
+                let help = did_you_mean(name, names);
+                diagnostic.help.extend(help.or_else(|| other_parameter(call, name)));
             }
         }
     }
@@ -355,8 +362,6 @@ impl<'a> Lowering<'a> {
 
     /// Last layers that are probably not meant, or do not go with a loss.
     pub(super) fn check_output(&mut self, output: usize, has_loss: bool) {
-        const NOISE: [&str; 4] =
-            ["Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise"];
         let Some(last) = self.layers.last().filter(|_| !self.failed()) else { return };
         let at = self.values[output].span.clone();
         let class = last.kind.class();
@@ -370,11 +375,12 @@ impl<'a> Lowering<'a> {
             return;
         }
         let softmax = |layer: &Layer| layer.kind.activation() == Some(Activation::Softmax);
-        let before = last.sources.first().and_then(|source| source.checked_sub(1));
-        if let Some(before) =
-            before.map(|before| &self.layers[before]).filter(|_| has_loss && softmax(last))
-            && softmax(before)
-        {
+        let alone = ["Softmax", "Activation"].contains(&class);
+        if !(has_loss && alone && softmax(last)) {
+            return;
+        }
+        let Some(before) = self.computes(last) else { return };
+        if softmax(before) {
             let message =
                 format!("`{}` is a softmax of the softmax of `{}`", last.name, before.name);
             self.diagnostics.push(
@@ -382,6 +388,27 @@ impl<'a> Lowering<'a> {
                     .label("the second softmax")
                     .help("one is enough: remove the activation, or this layer"),
             );
+        } else if is_relu(before) {
+            let message = format!("`{}` is a softmax of the relu of `{}`", last.name, before.name);
+            self.diagnostics.push(
+                Diagnostic::warning(at, message)
+                    .label("learns nothing from what the relu cuts off")
+                    .help("leave the relu out: scores of classes may be negative"),
+            );
+        }
+    }
+
+    /// The layer whose output `layer` takes, past those that only rearrange it or are there in
+    /// training alone.
+    fn computes(&self, layer: &Layer) -> Option<&Layer> {
+        let mut source = *layer.sources.first()?;
+        loop {
+            let before = &self.layers[source.checked_sub(1)?];
+            let class = before.kind.class();
+            if !["Flatten", "Reshape", "Permute"].contains(&class) && !NOISE.contains(&class) {
+                return Some(before);
+            }
+            source = *before.sources.first()?;
         }
     }
 
@@ -410,4 +437,47 @@ impl<'a> Lowering<'a> {
             );
         }
     }
+}
+
+/// The most names that a message lists.
+const MOST_LISTED: usize = 6;
+
+/// A layer to merge that stands behind named arguments, or in the first of two pairs of brackets.
+fn misplaced_operand(class: &str, late: &Expr, operands: Option<&[Expr]>) -> Diagnostic {
+    let at = late.span.clone();
+    let Some(operands) = operands else {
+        let message = format!("`{class}`: names of layers come before named arguments");
+        return Diagnostic::new(at, message)
+            .label("must come first")
+            .help(format!("write `{class}(a, b, … = …)`"));
+    };
+    let behind: Vec<String> = operands.iter().take(3).map(ToString::to_string).collect();
+    Diagnostic::new(at, format!("`{class}`: the first brackets hold named arguments only"))
+        .label("has no name")
+        .help(format!("layers to merge stand together: `{class}({late}, {})`", behind.join(", ")))
+}
+
+/// Whether it cuts off what is negative, as its last step.
+fn is_relu(layer: &Layer) -> bool {
+    match &layer.kind {
+        Kind::ReLU(relu) => relu.negative_slope == 0.0,
+        kind => matches!(kind.activation(), Some(Activation::Relu | Activation::Relu6)),
+    }
+}
+
+/// The parameter that a name is a value of, where it was given by its position to another one.
+fn other_parameter(call: &Call, value: &str) -> Option<String> {
+    let by_position =
+        |arg: &Arg| arg.name.is_none() && arg.value.as_name().is_some_and(|name| name == value);
+    call.args.iter().find(|arg| by_position(arg))?;
+    let param = match value {
+        "same" | "valid" => "padding",
+        "true" | "false" => "use_bias",
+        _ if Activation::is_name(value) => "activation",
+        _ => return None,
+    };
+    let definition = layer::find(&call.name.text)?;
+    let place = definition.signature.params.iter().position(|known| known.name == param)?;
+    let given = call.args.get(place).is_some_and(|arg| arg.name.is_none());
+    (!given).then(|| format!("by name it can stand anywhere: `{param} = {value}`"))
 }

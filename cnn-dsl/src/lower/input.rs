@@ -59,5 +59,10 @@ fn input_size(value: &Expr, args: &mut Args<'_>) -> Option<u64> {
         let sizes: Vec<String> = items.iter().map(ToString::to_string).collect();
         first.help.push(format!("write the sizes directly: `input({})`", sizes.join(", ")));
     }
+    if matches!(value.as_name(), Some("None" | "none"))
+        && let Some(last) = args.last_error()
+    {
+        last.help.push("the sizes of a network are fixed when it is compiled".to_owned());
+    }
     size
 }

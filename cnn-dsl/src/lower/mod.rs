@@ -35,6 +35,7 @@ pub fn lower(program: &Program) -> (Vec<Model>, Vec<Diagnostic>) {
     let mut lowered = Vec::new();
     // A block that several models use says a thing once.
     let mut said = HashSet::new();
+    let mut spent = Spent::default();
     for model in &program.files[0].ast.models {
         let name = &model.name;
         if let Some(problem) = names::model_name_problem(&name.text) {
@@ -54,14 +55,19 @@ pub fn lower(program: &Program) -> (Vec<Model>, Vec<Diagnostic>) {
                     .help("each model is a type: give it a name of its own"),
             );
         }
-        let (model, mut found) = Lowering::new(model, &definitions).run();
-        let body = &program.files[0].ast.models;
+        let body = &model.body.span;
+        let mut lowering = Lowering::new(model, &definitions, spent);
+        let model = lowering.run();
+        spent = lowering.spent;
+        let mut found = lowering.diagnostics;
         found.retain(|diagnostic| {
-            body.iter().any(|model| within(&diagnostic.span, &model.body.span))
-                || said.insert(diagnostic.span.clone())
+            within(&diagnostic.span, body) || said.insert(diagnostic.span.clone())
         });
         diagnostics.append(&mut found);
         lowered.extend(model);
+        if spent.is_too_much() {
+            break;
+        }
     }
     for (index, file) in program.files.iter().enumerate() {
         for block in &file.ast.blocks {
@@ -94,8 +100,11 @@ const MAX_DIAGNOSTICS: usize = 100;
 /// The most layers of a model, blocks expanded.
 const MAX_LAYERS: usize = 10_000;
 
-/// The most statements that expansion goes through.
+/// The most statements that the expansion of a text goes through, with what its layers take.
 const MAX_STEPS: usize = 100_000;
+
+/// The most mistakes that are looked into: most are the same ones in other rounds.
+const MAX_REPORTS: usize = 200;
 
 /// Deepest nesting of blocks, branches and rounds.
 const MAX_DEPTH: usize = 64;
@@ -110,6 +119,23 @@ const CLAUSES: [&str; 3] = ["branches", "repeat", "residual"];
 
 fn within(inner: &Span, outer: &Span) -> bool {
     outer.start <= inner.start && inner.end <= outer.end
+}
+
+/// What the models of a text have cost so far: bounded for all of them together, so that many
+/// small ones cost no more than a large one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spent {
+    steps: usize,
+    /// Parts of values.
+    parts: usize,
+    /// Mistakes, those that are not shown again included.
+    reports: usize,
+}
+
+impl Spent {
+    const fn is_too_much(self) -> bool {
+        self.steps > MAX_STEPS || self.parts >= MAX_PARTS || self.reports >= MAX_REPORTS
+    }
 }
 
 /// One model on its way.
@@ -132,8 +158,7 @@ struct Lowering<'a> {
     /// Running totals: parameters, activations, multiply-adds.
     totals: [u128; 3],
     depth: usize,
-    steps: usize,
-    parts: usize,
+    spent: Spent,
     /// Set when a limit is reached: nothing more is expanded.
     stopped: bool,
     /// Set when a value has a mistake, which may have been reported elsewhere.
@@ -145,7 +170,7 @@ struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
-    fn new(model: &'a ast::Model, definitions: &'a Definitions<'a>) -> Self {
+    fn new(model: &'a ast::Model, definitions: &'a Definitions<'a>, spent: Spent) -> Self {
         let mut labels = Vec::new();
         scope::labels(&model.body, &mut labels);
         Self {
@@ -161,8 +186,7 @@ impl<'a> Lowering<'a> {
             values: vec![Value::input(model.name.span.clone())],
             totals: [0; 3],
             depth: 0,
-            steps: 0,
-            parts: MAX_PARTS,
+            spent,
             stopped: false,
             incomplete: false,
             compile: None,
@@ -172,8 +196,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The model, unless something in it is wrong, and what is to be said.
-    fn run(mut self) -> (Option<Model>, Vec<Diagnostic>) {
+    /// The model, unless something in it is wrong.
+    fn run(&mut self) -> Option<Model> {
         self.check_input();
         let output = self.body(&self.model.body, 0);
         if output == 0 && !self.stopped {
@@ -196,7 +220,7 @@ impl<'a> Lowering<'a> {
         self.check_used(output);
         self.check_output(output, compile.is_some());
         let input = self.values[0].shape.take().filter(|_| !self.failed());
-        let Some(input) = input else { return (None, self.diagnostics) };
+        let input = input?;
         let model = Model {
             name: self.model.name.text.clone(),
             docs: self.model.docs.clone(),
@@ -207,7 +231,7 @@ impl<'a> Lowering<'a> {
             inspect: self.inspect,
         };
         budget::check(&model, &self.asserts, &mut self.diagnostics);
-        (Some(model), self.diagnostics)
+        Some(model)
     }
 
     fn failed(&self) -> bool {
@@ -221,7 +245,7 @@ impl<'a> Lowering<'a> {
             if self.stopped {
                 break;
             }
-            self.steps += 1;
+            self.spent.steps += 1;
             let outer = std::mem::replace(&mut self.at, std::ptr::from_ref(item).addr());
             above = self.item(item, above);
             self.at = outer;
@@ -245,9 +269,11 @@ impl<'a> Lowering<'a> {
             }
             Item::Statement(statement) => {
                 let name = statement.name();
-                if self.steps > MAX_STEPS {
+                if self.spent.steps > MAX_STEPS {
                     let most = thousands(MAX_STEPS as u128);
-                    let message = format!("more than {most} statements, blocks expanded");
+                    let message = format!(
+                        "more than {most} statements and inputs of layers, blocks expanded"
+                    );
                     self.stop(&name.span, &message);
                 } else if self.depth > MAX_DEPTH {
                     let message = format!("blocks nest deeper than {MAX_DEPTH} levels");
@@ -409,6 +435,7 @@ impl<'a> Lowering<'a> {
 
     fn constant(&mut self, constant: &'a ast::Constant) {
         let name = constant.name.text.as_str();
+        self.report_all(definitions::value_name_problem(&constant.name).into_iter().collect());
         if let Some(first) = self.frame().constants.get(name) {
             let diagnostic = definitions::second_constant(&constant.name, first);
             self.report(diagnostic);
@@ -430,12 +457,13 @@ impl<'a> Lowering<'a> {
 
     fn evaluated<T>(&mut self, work: impl FnOnce(&mut Evaluator<'_>) -> Option<T>) -> Option<T> {
         let scope = Visible { frames: &self.frames, definitions: self.definitions };
-        let budget = &mut self.parts;
-        let mut evaluator = Evaluator::new(&scope, budget, self.definitions.used());
+        let mut left = MAX_PARTS - self.spent.parts;
+        let mut evaluator = Evaluator::new(&scope, &mut left, self.definitions.used());
         let value = work(&mut evaluator);
         let errors = evaluator.errors;
+        self.spent.parts = MAX_PARTS - left;
         self.incomplete |= value.is_none();
-        self.stopped |= self.parts == 0;
+        self.stopped |= left == 0;
         self.report_all(errors);
         value
     }
@@ -443,6 +471,10 @@ impl<'a> Lowering<'a> {
     /// Records something about the statement at hand, with the instances of blocks that it is in;
     /// nothing if an earlier instance of the same text has said something.
     fn report(&mut self, mut diagnostic: Diagnostic) {
+        if diagnostic.is_error() {
+            self.spent.reports += 1;
+            self.stopped |= self.spent.reports >= MAX_REPORTS;
+        }
         let frame = &self.frames[self.frames.len() - 1];
         let key = (self.at, diagnostic.is_error());
         if *self.said.entry(key).or_insert(frame.id) != frame.id {

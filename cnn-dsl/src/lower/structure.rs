@@ -1,5 +1,6 @@
 //! Blocks, rounds, residuals and branches: what is expanded into layers.
 
+use super::definitions::MAX_PARAMETERS;
 use super::evaluate::Constant;
 use super::graph::Draft;
 use super::scope::Frame;
@@ -286,6 +287,11 @@ impl<'a> Lowering<'a> {
         if self.report_recursion(call, block) {
             return self.unknown(at);
         }
+        if block.params.len() > MAX_PARAMETERS {
+            // Reported where it is declared.
+            self.incomplete = true;
+            return self.unknown(at);
+        }
         let input = match operands {
             None => Some(above),
             Some([operand]) => self.operand(operand).map(|(value, _)| value),
@@ -352,8 +358,7 @@ impl<'a> Lowering<'a> {
         let name = &block.name.text;
         let signature = Signature { name, params: &params };
         let args = Args::bind(&signature, call, format!("block `{name}`"));
-        let values = block.params.iter().map(|param| args.value(&param.name.text).cloned());
-        let values = values.collect();
+        let values = args.values().iter().map(|value| value.cloned()).collect();
         let failed = args.failed();
         let mut errors = args.into_errors();
         self.suggest_names(call, &mut errors);

@@ -151,12 +151,21 @@ pub(super) fn compile(
     Some(Compile { loss: loss?, optimizer: optimizer?, metrics: metrics? })
 }
 
+/// Layers that disturb what passes through them in training.
+pub(super) const NOISE: [&str; 4] =
+    ["Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise"];
+
 /// Crossentropy needs a distribution over at least two classes, from a softmax.
 fn check_classifier(args: &mut Args<'_>, loss: &Expr, layer: &Layer, at: Span) {
     let output = &layer.output;
     let softmax = layer.kind.activation() == Some(Activation::Softmax);
     let (found, help) = match (output.rank(), output.last()) {
         (1, 2..) if softmax => return,
+        _ if NOISE.contains(&layer.kind.class()) => {
+            let class = layer.kind.class();
+            let help = format!("put `{class}` before the last layer with weights");
+            (format!("a `{class}` at the end"), help)
+        }
         (1, 2..) => (
             "no softmax at the end".to_owned(),
             format!("end the model with `Dense({}, activation = softmax);`", output.last()),

@@ -2,7 +2,7 @@
 //! layers at least.
 
 use super::definitions::Definitions;
-use super::{CLAUSES, STATEMENTS};
+use super::{CLAUSES, MAX_REPORTS, STATEMENTS};
 use crate::ast::{Block, Body, File, Form, Ident, Item};
 use crate::diagnostics::{Diagnostic, did_you_mean, quote};
 use crate::layer;
@@ -69,6 +69,9 @@ pub(super) fn names(
 
 fn names_of(body: &Body, file: usize, definitions: &Definitions<'_>, found: &mut Vec<Diagnostic>) {
     for item in &body.items {
+        if found.len() >= MAX_REPORTS {
+            return;
+        }
         match item {
             Item::Body(body) => names_of(body, file, definitions, found),
             Item::Statement(statement) => match &statement.form {
@@ -84,6 +87,9 @@ fn names_of(body: &Body, file: usize, definitions: &Definitions<'_>, found: &mut
         }
     }
 }
+
+/// The most blocks that a message lists.
+const MOST_LISTED: usize = 20;
 
 /// A mistake if a name is neither layer nor block.
 pub(super) fn unknown(
@@ -104,12 +110,19 @@ pub(super) fn unknown(
                 .label("a layer of Keras that is still missing here"),
         );
     }
-    let mut blocks: Vec<&str> = definitions.blocks(file).collect();
-    blocks.sort_unstable();
-    let known = layer::ALL.iter().map(|layer| layer.signature.name).chain(blocks);
-    let help = did_you_mean(text, known.clone().chain(STATEMENTS).chain(CLAUSES))
+    let layers = layer::ALL.iter().map(|layer| layer.signature.name);
+    let names = || layers.clone().chain(definitions.blocks(file));
+    let help = did_you_mean(text, names().chain(STATEMENTS).chain(CLAUSES))
         .or_else(|| did_you_mean(text, layer::NOT_YET.iter().copied()))
-        .unwrap_or_else(|| format!("layers are {}", known.collect::<Vec<_>>().join(", ")));
+        .unwrap_or_else(|| {
+            let mut blocks: Vec<&str> = definitions.blocks(file).collect();
+            // A long list helps nobody.
+            if blocks.len() > MOST_LISTED {
+                blocks.clear();
+            }
+            blocks.sort_unstable();
+            format!("layers are {}", layers.clone().chain(blocks).collect::<Vec<_>>().join(", "))
+        });
     Some(
         Diagnostic::new(name.span.clone(), format!("unknown layer {}", quote(text)))
             .label("no layer of this name")

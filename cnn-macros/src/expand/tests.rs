@@ -7,6 +7,8 @@ use proc_macro2::Group;
 
 use super::*;
 
+mod programs;
+
 /// The `.cnn` files of a folder beside this package.
 fn texts(folder: &str) -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);

@@ -347,8 +347,8 @@ fn class<T: Copy>(
     let others = classes.iter().flat_map(|class| {
         [class.signature.name].into_iter().chain(class.names[1..].iter().copied())
     });
-    let later: Vec<&str> = later.iter().copied().chain(others).collect();
-    args.choice_of(&without_arguments(value), name, &choices, &later)
+    let others: Vec<&str> = others.collect();
+    args.choice_of_any(&without_arguments(value), name, &choices, &others, later)
 }
 
 /// Only the name of a call, which is what is wrong with it.

@@ -46,7 +46,7 @@ fn without_blanks(text: &str) -> String {
 fn the_macro_underlines_every_mistake() {
     let texts = texts();
     let mut program = "#![allow(dead_code)]\n".to_owned();
-    let mut expected: Vec<(String, Place)> = Vec::new();
+    let mut expected: Vec<(&cnn_dsl::Diagnostic, Place)> = Vec::new();
     for (index, wrong) in texts.iter().enumerate() {
         let _ = writeln!(program, "mod m{index} {{ cnn_runtime::cnn! {{");
         let first = program.matches('\n').count();
@@ -58,7 +58,7 @@ fn the_macro_underlines_every_mistake() {
                 column,
                 text: wrong.text[mistake.span.clone()].to_owned(),
             };
-            expected.push((format!("{}: {}", wrong.name, mistake.message), place));
+            expected.push((mistake, place));
         }
         let _ = writeln!(program, "{}\n}} }}", wrong.text);
     }
@@ -72,20 +72,21 @@ fn the_macro_underlines_every_mistake() {
         assert_eq!(said.level, "error", "{said:#?}");
     }
     let mut left = said;
-    for (name, place) in &expected {
+    for (mistake, place) in &expected {
         // At the very end of a text a macro has no token to underline, only those before it.
         let ends_it = place.text.is_empty();
-        let message = name.split_once(": ").unwrap().1;
+        // All of what the snapshots show, but for the text.
+        let message = mistake.plain();
         let found = left.iter().position(|said| {
             let at = said.place.as_ref().unwrap();
-            said.text.starts_with(message)
+            said.text.starts_with(&message)
                 && (ends_it
                     || at.line == place.line
                         && at.column == place.column
                         && without_blanks(&at.text) == without_blanks(&place.text))
         });
         let found =
-            found.unwrap_or_else(|| panic!("no error for {name} at {place:?} in {left:#?}"));
+            found.unwrap_or_else(|| panic!("no error `{message}` at {place:?} in {left:#?}"));
         left.remove(found);
     }
     assert!(left.is_empty(), "more errors than mistakes: {left:#?}");
@@ -100,11 +101,17 @@ fn the_build_script_points_at_every_mistake() {
         fs::write(net.path(&format!("specs/{}.cnn", wrong.name)), &wrong.text).unwrap();
     }
     let said = net.fail(&["check"]);
+    // Cargo indents what a build script prints.
+    let lines = |text: &str| text.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");
+    let all = lines(&said);
     let mut count = 0;
     for wrong in &texts {
+        let path = net.path(&format!("specs/{}.cnn", wrong.name));
+        let path_shown = path.display().to_string();
+        let shown = cnn_dsl::render(&path_shown, &wrong.text, &wrong.mistakes, false);
+        assert!(all.contains(lines(&shown).trim_end()), "{shown}");
         for mistake in &wrong.mistakes {
             let [line, column] = position(&wrong.text, mistake.span.start);
-            let path = net.path(&format!("specs/{}.cnn", wrong.name));
             let place = format!("{}:{line}:{column}", path.display());
             assert!(said.contains(&mistake.message), "{}: {}", wrong.name, mistake.message);
             assert!(said.contains(&place), "{place}: {}", mistake.message);
