@@ -4,7 +4,7 @@
 //! Nothing is fetched unless a program calls these functions.
 
 use std::fmt::Write;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -173,6 +173,10 @@ impl Download {
         let open =
             || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(part);
         let mut file = open().map_err(MirrorProblem::Write)?;
+        // Two programs that append to one file would spoil it. Released when the file is closed.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(MirrorProblem::Locked);
+        }
         let mut resumed = file.metadata().map_err(MirrorProblem::Write)?.len() > 0;
         for _ in 0..ATTEMPTS {
             let before = file.seek(io::SeekFrom::End(0)).map_err(MirrorProblem::Write)?;

@@ -133,6 +133,19 @@ fn bytes_of_another_file_are_fetched_anew() {
 }
 
 #[test]
+fn two_at_once_do_not_mix() {
+    let (place, server) = (place(), Server::start(&file(), &[Answer::Right]));
+    write(&place.part, b"");
+    let other = fs::File::open(&place.part).unwrap();
+    other.lock().unwrap();
+    let said = download(&[&server]).to_file(&place.path).unwrap_err().to_string();
+    assert!(said.ends_with("another program is fetching it to the same place"), "{said}");
+    drop(other);
+    download(&[&server]).to_file(&place.path).unwrap();
+    place.holds_the_file();
+}
+
+#[test]
 fn silence_is_given_up() {
     let started = Instant::now();
     for answer in [Answer::Stall(1000), Answer::Silent, Answer::Noise] {

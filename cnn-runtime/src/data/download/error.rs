@@ -95,6 +95,9 @@ pub enum MirrorProblem {
         /// The sum asked for.
         expected: String,
     },
+    /// Another program is fetching it to the same place.
+    #[error("another program is fetching it to the same place")]
+    Locked,
     /// What arrived cannot be written.
     #[error("cannot be written: {0}")]
     Write(#[source] io::Error),
