@@ -64,6 +64,9 @@ pub enum FileProblem {
     /// The gzip stream is damaged.
     #[error("damaged gzip data: {0}")]
     Gzip(#[source] io::Error),
+    /// The file is compressed where that is not undone.
+    #[error("compressed by gzip: decompress it first")]
+    Compressed,
     /// The file ends within its header.
     #[error("the header of {kind} needs {needed} bytes, got {found}")]
     Header {

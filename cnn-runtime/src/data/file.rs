@@ -38,10 +38,7 @@ pub(super) fn find(dir: &Path, subfolder: &str, name: &str) -> Result<PathBuf, D
 /// the file's length where that is the number of bytes to come.
 pub(super) fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), FileProblem> {
     let mut file = open_regular(path)?;
-    let mut start = Vec::with_capacity(GZIP_MAGIC.len());
-    file.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start).map_err(FileProblem::io)?;
-    file.rewind().map_err(FileProblem::io)?;
-    if start == GZIP_MAGIC {
+    if is_gzip(&mut file)? {
         return Ok((Box::new(MultiGzDecoder::new(BufReader::new(file))), None));
     }
     let len = file.metadata().map_err(FileProblem::io)?.len();
@@ -66,8 +63,22 @@ pub(super) fn read_whole(path: &Path) -> Result<Vec<u8>, FileProblem> {
     }
 }
 
+/// Opens a file whose reader jumps about in it, which a decoder of gzip cannot.
+#[cfg(any(feature = "npy", feature = "images"))]
+pub(super) fn open_seekable(path: &Path) -> Result<File, FileProblem> {
+    let mut file = open_regular(path)?;
+    if is_gzip(&mut file)? { Err(FileProblem::Compressed) } else { Ok(file) }
+}
+
+fn is_gzip(file: &mut File) -> Result<bool, FileProblem> {
+    let mut start = Vec::with_capacity(GZIP_MAGIC.len());
+    file.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start).map_err(FileProblem::io)?;
+    file.rewind().map_err(FileProblem::io)?;
+    Ok(start == GZIP_MAGIC)
+}
+
 /// Opens a regular file only: a pipe would block, a device might never end.
-pub(super) fn open_regular(path: &Path) -> Result<File, FileProblem> {
+fn open_regular(path: &Path) -> Result<File, FileProblem> {
     let kind = fs::metadata(path).map_err(FileProblem::io)?;
     if kind.is_dir() {
         return Err(FileProblem::Directory);

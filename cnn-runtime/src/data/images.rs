@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::Dataset;
 use super::error::{DataError, FileProblem};
-use super::file::{PAYLOAD_LIMIT, open_regular};
+use super::file::{PAYLOAD_LIMIT, open_seekable};
 
 /// The longest side of an image that is decoded.
 const SIDE_LIMIT: u32 = 16_384;
@@ -227,7 +227,7 @@ where
 }
 
 fn decode(path: &Path) -> Result<DynamicImage, FileProblem> {
-    let file = open_regular(path)?;
+    let file = open_seekable(path)?;
     let mut reader = ImageReader::new(BufReader::new(file));
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODED_LIMIT);

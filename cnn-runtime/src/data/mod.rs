@@ -4,6 +4,8 @@ mod cifar;
 pub mod cifar10;
 pub mod cifar100;
 mod dataset;
+#[cfg(feature = "download")]
+pub mod download;
 mod error;
 mod examples;
 mod file;

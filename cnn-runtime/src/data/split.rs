@@ -87,12 +87,14 @@ mod tests {
         assert_ne!(stratified(&labels, 0.2, 6).unwrap().1, out);
     }
 
-    /// Of 26 samples 2.6 are 3: one each, for 0.9, 0.9 and 0.8.
+    /// As many as scikit-learn's `train_test_split(stratify=...)` takes (1.9.1, which breaks ties by
+    /// chance).
     #[test]
     fn fractions_are_given_to_the_largest_remainders() {
         assert_eq!(quotas(&[9, 9, 8], 0.1), [1, 1, 1]);
         assert_eq!(quotas(&[10, 10, 10], 0.25), [3, 3, 2]);
         assert_eq!(quotas(&[3, 3], 0.5), [2, 1]);
+        assert_eq!(quotas(&[13, 7, 5, 25], 0.3), [4, 2, 2, 7]);
         assert_eq!(quotas(&[1, 1, 1, 1], 0.25), [1, 0, 0, 0]);
         assert_eq!(quotas(&[5, 0], 1.0), [5, 0]);
         assert_eq!(quotas(&[], 0.5), [0; 0]);

@@ -26,7 +26,7 @@ impl Npz {
     /// If the file cannot be read or is no zip archive.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let archive = file::open_regular(path)
+        let archive = file::open_seekable(path)
             .and_then(|file| ZipArchive::new(BufReader::new(file)).map_err(zip_problem));
         let archive = archive.map_err(|problem| problem.at(path))?;
         Ok(Self { path: path.to_owned(), archive })

@@ -1,0 +1,121 @@
+//! A convolutional network, declared in `specs/cifar10_cnn.cnn`, learns ten kinds of photographs.
+//!
+//! ```text
+//! cargo run --release --example cifar10_cnn -- --data DIR
+//! cargo run --release --example cifar10_cnn --features download -- --download
+//! ```
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use cnn::Cifar10Cnn;
+use cnn_runtime::data::cifar10::{self, Cifar10};
+use cnn_runtime::data::{DataError, Dataset};
+use cnn_runtime::rng::Rng;
+use cnn_runtime::{Model, Network};
+
+mod training;
+
+use training::{Sets, Training};
+
+/// Said where there is no data.
+const ORIGIN: &str = "CIFAR-10 comes from https://www.cs.toronto.edu/~kriz/cifar.html (the \"binary \
+version\"), carries no licence and is not shipped here: unpack it and pass its folder with `--data \
+DIR`, or build with `--features download` and pass `--download`.";
+
+/// How many training images are held out, as long as that is at most a tenth of them.
+const VALIDATION: usize = 5_000;
+
+/// How many test images are shown with what they were taken for.
+const SHOWN: usize = 32;
+
+/// Trains on CIFAR-10.
+#[derive(Debug, Parser)]
+struct Flags {
+    /// Folder with `data_batch_1.bin` and so on, or its parent.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// Fetches the set into the folder of `--data` (170 MB) unless it is there.
+    #[cfg(feature = "download")]
+    #[arg(long)]
+    download: bool,
+    /// An address of `cifar-10-binary.tar.gz` to try first; may be given more than once.
+    #[cfg(feature = "download")]
+    #[arg(long, value_name = "URL")]
+    mirror: Vec<String>,
+    #[command(flatten)]
+    training: Training,
+}
+
+fn main() -> ExitCode {
+    match run(&Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            if let Some(DataError::Missing { .. }) = error.downcast_ref() {
+                eprintln!("\n{ORIGIN}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    let Cifar10 { train, test } = load(flags)?;
+    print!("{}", Cifar10Cnn::SUMMARY);
+
+    let held_out = VALIDATION.min(train.len() / 10);
+    let (validation, rest) = train.examples().split_at(held_out);
+    println!(
+        "\n{} training, {} validation and {} test images of {:?} from {}",
+        rest.len(),
+        validation.len(),
+        test.len(),
+        Cifar10Cnn::INPUT_SHAPE,
+        flags.data.display()
+    );
+    let sets = Sets { train: rest, validation, test: test.examples() };
+    let model = flags.training.run::<Cifar10Cnn>(&sets)?;
+    show(&model, &test, flags.training.seed)
+}
+
+fn load(flags: &Flags) -> Result<Cifar10, Box<dyn Error>> {
+    #[cfg(feature = "download")]
+    if flags.download {
+        let download = flags
+            .mirror
+            .iter()
+            .rev()
+            .fold(cnn_runtime::data::download::Download::cifar10(), |download, mirror| {
+                download.mirror_first(mirror)
+            });
+        return Ok(cifar10::load(download.cifar10_into(&flags.data)?)?);
+    }
+    if !flags.data.exists() {
+        return Err(format!("there is no folder {}\n\n{ORIGIN}", flags.data.display()).into());
+    }
+    Ok(cifar10::load(&flags.data)?)
+}
+
+/// Prints what some test images, drawn by chance, were taken for, and in brackets what they are.
+fn show(model: &Model<Cifar10Cnn>, test: &Dataset, seed: u64) -> Result<(), Box<dyn Error>> {
+    let mut order: Vec<usize> = (0..test.len()).collect();
+    Rng::new(seed, 0).shuffle(&mut order);
+    order.truncate(SHOWN);
+    let shown = test.select(&order);
+    let outputs = model.predict(shown.examples().inputs)?;
+    let titles = outputs.outer_iter().zip(shown.labels()).map(|(outputs, &label)| {
+        let name = |class: u32| test.class_name(class).unwrap_or("?");
+        format!("{} ({})", name(largest(outputs.iter().copied())), name(label))
+    });
+    println!("\nPredicted (true): {}", titles.collect::<Vec<_>>().join(", "));
+    Ok(())
+}
+
+/// The index of the largest value, the first of several.
+fn largest(values: impl Iterator<Item = f32>) -> u32 {
+    let first = (0, f32::NEG_INFINITY);
+    (0..).zip(values).fold(first, |best, next| if next.1 > best.1 { next } else { best }).0
+}
