@@ -14,7 +14,7 @@ use cnn::Cifar10Cnn;
 use cnn_runtime::data::cifar10::{self, Cifar10};
 use cnn_runtime::data::{DataError, Dataset};
 use cnn_runtime::rng::Rng;
-use cnn_runtime::{Model, Network};
+use cnn_runtime::Model;
 
 mod training;
 
