@@ -22,6 +22,10 @@ const SIDE_LIMIT: u32 = 16_384;
 /// The most bytes that a decoded image may take: 67 million pixels of 16 bits in four channels.
 const DECODED_LIMIT: u64 = 1 << 29;
 
+/// The most bytes that one byte of a file can become: deflate's 1032, of one bit a pixel with a
+/// palette of three bytes each.
+const EXPANSION: u64 = 24 * 1032;
+
 /// The most pixels in between when an image is resized.
 const PIXELS_LIMIT: u64 = 1 << 26;
 
@@ -228,6 +232,7 @@ where
 
 fn decode(path: &Path) -> Result<DynamicImage, FileProblem> {
     let file = open_seekable(path)?;
+    let file_len = file.metadata().map_err(FileProblem::io)?.len();
     let mut reader = ImageReader::new(BufReader::new(file));
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODED_LIMIT);
@@ -239,6 +244,11 @@ fn decode(path: &Path) -> Result<DynamicImage, FileProblem> {
     if decoder.total_bytes() > DECODED_LIMIT {
         let (columns, rows) = decoder.dimensions();
         return Err(too_large(rows, columns));
+    }
+    if decoder.total_bytes() / EXPANSION > file_len {
+        let (columns, rows) = decoder.dimensions();
+        let text = format!("{rows} x {columns} pixels declared in a file of {file_len} bytes");
+        return Err(FileProblem::Image(text));
     }
     // Cameras store how they were held. Where that cannot be read, the image is taken as it lies.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

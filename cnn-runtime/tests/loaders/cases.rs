@@ -237,6 +237,13 @@ fn declared_sizes_are_not_trusted() {
     bytes[29..33].copy_from_slice(&crc.sum().to_be_bytes());
     let said = by_name("PNG").error(dir.path(), &bytes);
     assert!(said.contains("exceed"), "{said}");
+    // Within the limits, but not of so few bytes.
+    bytes[16..24].copy_from_slice(&[0, 0, 0x20, 0, 0, 0, 0x20, 0]);
+    let mut crc = flate2::Crc::new();
+    crc.update(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    let said = by_name("PNG").error(dir.path(), &bytes);
+    assert!(said.contains("8192 x 8192 pixels declared in a file of "), "{said}");
     let mut bytes = by_name("JPEG").good;
     let frame = bytes.windows(2).position(|mark| mark == [0xFF, 0xC0]).unwrap();
     bytes[frame + 5..frame + 9].fill(0xFF);
