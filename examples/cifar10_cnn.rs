@@ -11,10 +11,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cnn::Cifar10Cnn;
+use cnn_runtime::Model;
 use cnn_runtime::data::cifar10::{self, Cifar10};
 use cnn_runtime::data::{DataError, Dataset};
 use cnn_runtime::rng::Rng;
-use cnn_runtime::Model;
 
 mod training;
 

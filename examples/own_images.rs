@@ -11,7 +11,6 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Parser;
-use cnn_runtime::Network;
 use cnn_runtime::data::Inputs;
 use cnn_runtime::data::images::{Images, Sizing};
 

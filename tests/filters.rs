@@ -31,7 +31,7 @@ cnn! {
 }
 
 /// One channel with a border of one pixel, mirrored without repeating the edge: `b|abcd|c`.
-fn reflected(pixels: ArrayView3<'_, u8>, channel: usize) -> Vec<f32> {
+fn reflected(pixels: &ArrayView3<'_, u8>, channel: usize) -> Vec<f32> {
     let (height, width, _) = pixels.dim();
     let mirror = |place: usize, length: usize| match place {
         0 => 1,
@@ -43,7 +43,7 @@ fn reflected(pixels: ArrayView3<'_, u8>, channel: usize) -> Vec<f32> {
 }
 
 /// What the model computes for each channel: height, width, channels.
-fn predicted<N: Network>(pixels: ArrayView3<'_, u8>) -> Array3<f64> {
+fn predicted<N: Network>(pixels: &ArrayView3<'_, u8>) -> Array3<f64> {
     let model = Model::<N>::new(1);
     let mut all = Array3::zeros(pixels.dim());
     for channel in 0..3 {
@@ -70,9 +70,9 @@ fn a_model_of_fixed_kernels_computes_what_opencv_does() {
     let view = ArrayView3::from_shape((31, 17, 3), &pixels).unwrap();
     let picture = Picture::new(&pixels, 31, 17, 3).unwrap();
     for (name, found) in [
-        ("sobel_x", predicted::<SobelX>(view)),
-        ("sobel_y", predicted::<SobelY>(view)),
-        ("sharpen", predicted::<Sharpen>(view)),
+        ("sobel_x", predicted::<SobelX>(&view)),
+        ("sobel_y", predicted::<SobelY>(&view)),
+        ("sharpen", predicted::<Sharpen>(&view)),
     ] {
         let expected = reference["sums"][name].as_array().unwrap();
         assert_eq!(found.len(), expected.len());
@@ -87,7 +87,7 @@ fn a_model_of_fixed_kernels_computes_what_opencv_does() {
 fn a_model_filters_the_photograph() {
     let image = decode(include_bytes!("../data/photograph/astronaut.jpg")).unwrap();
     let view = ArrayView3::from_shape((256, 256, 3), image.as_raw()).unwrap();
-    let found = predicted::<PhotographEdges>(view);
+    let found = predicted::<PhotographEdges>(&view);
     let expected = correlate(Picture::of(&image).unwrap(), &Kernel::named("sobel_x").unwrap());
     assert!(found == expected, "a model and the filter differ");
     assert!(found.iter().any(|sum| *sum < 0.0) && found.iter().any(|sum| *sum > 255.0));

@@ -61,5 +61,5 @@ fn prepare(flags: &Flags) -> Result<(Model<Digits>, String), Box<dyn Error>> {
         return Ok((model, format!("With the weights of {}.", path.display())));
     }
     println!("Training on the digits of {}", flags.data.display());
-    Ok(train(&flags.data, flags.epochs)?)
+    train(&flags.data, flags.epochs)
 }

@@ -35,7 +35,7 @@ fn flat<D: ndarray::Dimension>(array: ndarray::Array<u8, D>) -> Vec<u8> {
     array.into_raw_vec_and_offset().0
 }
 
-fn small(labels: ndarray::Array1<u32>) -> Vec<u8> {
+fn small(labels: &ndarray::Array1<u32>) -> Vec<u8> {
     labels.iter().map(|&label| label as u8).collect()
 }
 
@@ -69,7 +69,7 @@ fn loaders() -> Vec<Loader> {
         loader(
             "npy labels",
             &file("labels_i8.npy"),
-            |path| npy::read_labels(path).map(small),
+            |path| npy::read_labels(path).map(|labels| small(&labels)),
             true,
         ),
         loader("npz stored", &file("stored.npz"), npz, false),

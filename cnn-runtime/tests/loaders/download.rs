@@ -1,5 +1,6 @@
 //! Fetching from servers on loopback that truncate, corrupt, stall and answer with pages.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,7 +19,11 @@ fn file() -> Vec<u8> {
 }
 
 fn sum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = String::new();
+    for byte in Sha256::digest(bytes) {
+        write!(hex, "{byte:02x}").expect("a string takes all");
+    }
+    hex
 }
 
 struct Place {

@@ -91,17 +91,17 @@ fn connections(page: &mut Page) {
     };
     page.table(&[
         ["layer", "each output sees", "outputs", "parameters"].map(str::to_owned),
-        row("`Dense(784)`", "all pixels", FullyConnected::OUTPUT_SHAPE, FullyConnected::PARAMS),
+        row("`Dense(784)`", "all pixels", &FullyConnected::OUTPUT_SHAPE, FullyConnected::PARAMS),
         row(
             "`LocallyConnected2D(1, 3)`",
             "3 × 3 pixels, by weights of its own",
-            LocallyConnected::OUTPUT_SHAPE,
+            &LocallyConnected::OUTPUT_SHAPE,
             LocallyConnected::PARAMS,
         ),
         row(
             "`Conv2D(1, 3)`",
             "3 × 3 pixels, by weights that all share",
-            Convolutional::OUTPUT_SHAPE,
+            &Convolutional::OUTPUT_SHAPE,
             Convolutional::PARAMS,
         ),
     ]);

@@ -24,7 +24,7 @@ pub fn chapter(page: &mut Page, model: &Model<MnistCnn>, digits: &Sets) -> Resul
          random numbers, and some came to look like the filters of the last chapter.",
     );
     page.picture(
-        &cnn_pictures::kernels(kernels, 8, 48)?,
+        &cnn_pictures::kernels(&kernels, 8, 48)?,
         "The 32 kernels of the first layer. The middle grey is zero: brighter adds, darker takes away.",
     )?;
 
@@ -40,15 +40,15 @@ pub fn chapter(page: &mut Page, model: &Model<MnistCnn>, digits: &Sets) -> Resul
         let maps = seen.feature_maps(layer)?;
         let columns = if layer == "conv2d" { 8 } else { 16 };
         let caption = format!("The feature maps of `{layer}` for the first test digit.");
-        page.picture(&feature_maps(maps, columns, side)?, &caption)?;
+        page.picture(&feature_maps(&maps, columns, side)?, &caption)?;
     }
 
     page.heading("Where it looks");
     let class = digits.test.labels()[0] as usize;
     let pixels = to_bytes(&seen.image().iter().copied().collect::<Vec<_>>());
     let digit = Picture::new(&pixels, 28, 28, 1)?;
-    let saliency = heat_map(seen.saliency(class)?.view(), Palette::Inferno, 224)?;
-    let cam = overlay(digit, seen.grad_cam(class, "conv2d_1")?.view(), 0.8, 224)?;
+    let saliency = heat_map(&seen.saliency(class)?, Palette::Inferno, 224)?;
+    let cam = overlay(digit, &seen.grad_cam(class, "conv2d_1")?, 0.8, 224)?;
     let plain = digit.to_rgb();
     let three = [Picture::of(&plain)?, Picture::of(&saliency)?, Picture::of(&cam)?];
     page.picture(

@@ -62,7 +62,7 @@ pub fn chapter(
     let kernels = trained.model.tensor("conv2d/kernel").ok_or("no kernels")?;
     let kernels = kernels.into_dimensionality()?;
     page.picture(
-        &cnn_pictures::kernels(kernels, 8, 64)?,
+        &cnn_pictures::kernels(&kernels, 8, 64)?,
         "The 16 kernels of its first layer, 2 × 2 pixels of three colours: some tell light from dark, \
          others one colour from another.",
     )?;

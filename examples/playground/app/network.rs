@@ -71,16 +71,16 @@ pub fn look(inspector: &mut Inspector<Digits>, digit: &[u8]) -> Result<Value, In
             "features": features,
             "params": layer.params,
             "largest": largest,
-            "maps": STANDARD.encode(bytes(maps, largest)),
+            "maps": STANDARD.encode(bytes(&maps, largest)),
         }))
     });
     let layers = layers.collect::<Result<Vec<_>, InspectError>>()?;
     Ok(json!({ "probabilities": seen.output(), "layers": layers }))
 }
 
-fn bytes(maps: ArrayView3<'_, f32>, largest: f32) -> Vec<u8> {
+fn bytes(maps: &ArrayView3<'_, f32>, largest: f32) -> Vec<u8> {
     let scale = if largest > 0.0 { 255.0 / largest } else { 0.0 };
-    let by_feature = maps.permuted_axes([2, 0, 1]);
+    let by_feature = maps.view().permuted_axes([2, 0, 1]);
     #[expect(clippy::cast_sign_loss, reason = "saturates: what is negative becomes 0")]
     by_feature.iter().map(|&value| (value * scale).round() as u8).collect()
 }
