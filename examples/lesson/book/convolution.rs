@@ -137,8 +137,7 @@ pub fn networks(page: &mut Page) -> Result<()> {
     page.code(MnistMlp::SUMMARY);
     page.say(
         "The second looks for 32 small patterns, then for 64 patterns of those, and only then \
-         connects everything. It has a third of the parameters, and, as you will see, makes fewer \
-         mistakes. This is all one writes:",
+         connects everything. It has a third of the parameters. This is all one writes:",
     );
     page.code(include_str!("../../../specs/mnist_cnn.cnn"));
     page.code(MnistCnn::SUMMARY);

@@ -56,7 +56,10 @@ pub fn chapter(page: &mut Page) -> Result<()> {
         "Upright edges and level edges: correlation, the border reflected without repeating its pixels, \
          results moved into 0 to 255, as OpenCV's `filter2D` does it.",
     )?;
-    page.say("On pictures of your own: `cnn filter PICTURE --kernel sobel_x --out edges.png`. As a network it reads:");
+    page.say(
+        "On pictures of your own: `cnn filter PICTURE --kernel sobel_x --out edges.png`. As a network it \
+         reads as follows; with zeros beyond the border in place of the reflected picture.",
+    );
     page.code(
         "model SobelX {\n    input(256, 256, 1);\n    Conv2D(\n        kernel = [[-1, 0, 1], [-2, 0, 2], \
          [-1, 0, 1]],\n        padding = same,\n        use_bias = false,\n        trainable = false,\n    \
