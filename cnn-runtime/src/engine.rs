@@ -8,9 +8,10 @@ use rayon::prelude::*;
 
 use crate::buffer::{Buffer, Floats, Storage};
 use crate::data::{Examples, Inputs, Targets};
+use crate::exchange::Exchange;
 use crate::loss::{Target, argmax, crossentropy, softmax_crossentropy};
 use crate::model::{Arenas, Model, load, load_one, tensor};
-use crate::network::{Defaults, LossKind, Network, Pass, Shards};
+use crate::network::{Defaults, LossKind, Network, Pass, Regularizer, Shards};
 use crate::optimizer::{Optimizer, OptimizerKind};
 use crate::regularizer;
 
@@ -72,8 +73,9 @@ pub struct Trainer<'m, N: Network> {
     transposed: Storage<N::Transposed>,
     gradients: Storage<N::Weights>,
     batch: Storage<N::Batch>,
+    exchange: Exchange,
     optimizer: Optimizer,
-    /// What the optimizer moves.
+    /// What the optimizer moves at the end of a step, all else being moved on the way back.
     learning: Vec<Range<usize>>,
     /// For each shard an arena and, behind it, its tape.
     shards: Buffer,
@@ -83,6 +85,12 @@ pub struct Trainer<'m, N: Network> {
 
 impl<'m, N: Network> Trainer<'m, N> {
     const STRIDE: usize = N::SHARD_ARENA + N::TAPE;
+
+    /// Whether layers that can make their gradients and step at once do so: nothing else adds to a
+    /// gradient then.
+    fn moves_at_once() -> bool {
+        N::TENSORS.iter().all(|info| info.regularizer == Regularizer::NONE)
+    }
 
     /// Prepares to train `model`.
     ///
@@ -100,8 +108,9 @@ impl<'m, N: Network> Trainer<'m, N> {
             transposed,
             gradients: Storage::zeroed(),
             batch: Storage::zeroed(),
+            exchange: Exchange::new(settings.batch_size, N::EXCHANGE),
             optimizer: Optimizer::new(settings.optimizer, N::Weights::LEN),
-            learning: learning::<N>(),
+            learning: learning::<N>(Self::moves_at_once()),
             shards: Buffer::zeroed(shards * Self::STRIDE),
             totals: vec![Totals::default(); shards],
             steps: 0,
@@ -138,8 +147,9 @@ impl<'m, N: Network> Trainer<'m, N> {
         &self.optimizer
     }
 
-    /// The gradient of the last [`step`](Self::step)'s or [`differentiate`](Self::differentiate)'s
-    /// mean loss, penalties included, by a tensor; zeros for one that does not learn.
+    /// The gradient of the last [`differentiate`](Self::differentiate)'s mean loss, penalties included,
+    /// by a tensor; zeros for one that does not learn. A [`step`](Self::step) does not leave the
+    /// gradients of all tensors behind.
     #[must_use]
     pub fn gradient(&self, name: &str) -> Option<ArrayViewD<'_, f32>> {
         tensor::<N>(self.gradients.floats(), name)
@@ -150,13 +160,16 @@ impl<'m, N: Network> Trainer<'m, N> {
     /// # Panics
     /// If there are more than the batch size, or an index or a class is out of range.
     pub fn step(&mut self, examples: &Examples<'_>, indices: &[usize]) -> Totals {
-        let totals = self.differentiate(examples, indices);
-        let (optimizer, gradients) = (&mut self.optimizer, &self.gradients);
-        let (batch, learning) = (&self.batch, &self.learning);
-        self.model.update_stored(|weights| {
-            optimizer.step(weights.floats_mut(), gradients.floats(), learning);
-            N::update_statistics(batch, weights);
-        });
+        let moves = Self::moves_at_once();
+        let totals = self.learn(examples, indices, moves);
+        let (weights, packed) = self.model.stored_mut();
+        self.optimizer.step(weights.floats_mut(), self.gradients.floats(), &self.learning);
+        N::update_statistics(&self.batch, weights);
+        if moves {
+            N::repack(weights, packed);
+        } else {
+            N::pack(weights, packed);
+        }
         N::transpose(self.model.stored_weights(), &mut self.transposed);
         self.steps += 1;
         totals
@@ -174,6 +187,11 @@ impl<'m, N: Network> Trainer<'m, N> {
     /// # Panics
     /// As [`step`](Self::step).
     pub fn differentiate(&mut self, examples: &Examples<'_>, indices: &[usize]) -> Totals {
+        self.learn(examples, indices, false)
+    }
+
+    /// Losses and gradients; with `moves` the step of those layers that step at once.
+    fn learn(&mut self, examples: &Examples<'_>, indices: &[usize], moves: bool) -> Totals {
         assert!(
             (1..=self.settings.batch_size).contains(&indices.len()),
             "a step takes 1 to {} examples, not {}",
@@ -184,6 +202,7 @@ impl<'m, N: Network> Trainer<'m, N> {
         let scale = 1.0 / indices.len() as f32;
         let mut totals = self.run(
             indices.len(),
+            moves,
             |i, image| load_one::<N>(examples.inputs, indices[i], image),
             |i, scores, gradients| {
                 let target = target::<N>(examples, indices[i]);
@@ -214,6 +233,7 @@ impl<'m, N: Network> Trainer<'m, N> {
         assert_eq!(inputs.values(), count * N::Input::LEN, "an input for each row of upstream");
         self.run(
             count,
+            false,
             |i, image| load_one::<N>(inputs, i, image),
             |i, _, gradients| {
                 for (to, from) in gradients.floats_mut().iter_mut().zip(upstream.row(i)) {
@@ -245,14 +265,15 @@ impl<'m, N: Network> Trainer<'m, N> {
     fn run(
         &mut self,
         count: usize,
+        moves: bool,
         load: impl Fn(usize, &mut N::Input) + Sync,
         head: impl Fn(usize, &N::Output, &mut N::Output) -> Totals + Sync,
     ) -> Totals {
         let (seed, step, last) = (self.settings.seed, self.steps, N::STAGES - 1);
         let pass = |first: usize| Pass::Training { seed, step, first: first as u64 };
-        let (packed, transposed) = (self.model.packed(), &self.transposed);
+        let transposed = &self.transposed;
         for stage in 0..N::STAGES {
-            let batch = &self.batch;
+            let (packed, batch, exchange) = (self.model.packed(), &self.batch, &self.exchange);
             let turn = |first: usize, images: usize, arena: &mut [f32], tape: &mut [f32]| {
                 if stage == 0 {
                     for (i, image) in N::inputs(arena, N::SHARD)[..images].iter_mut().enumerate() {
@@ -260,7 +281,7 @@ impl<'m, N: Network> Trainer<'m, N> {
                     }
                 }
                 let pass = pass(first);
-                N::forward_stage(stage, packed, batch, pass, images, arena, tape);
+                N::forward_stage(stage, packed, batch, exchange, pass, images, arena, tape);
                 let mut totals = Totals::default();
                 if stage == last {
                     let scores = N::scores(arena, N::SHARD)[..images].iter();
@@ -268,14 +289,16 @@ impl<'m, N: Network> Trainer<'m, N> {
                     for (i, (scores, gradients)) in scores.zip(gradients).enumerate() {
                         totals += head(first + i, scores, gradients);
                     }
-                    N::backward(stage, transposed, batch, pass, images, arena, tape);
+                    N::backward(stage, transposed, batch, exchange, pass, images, arena, tape);
                 }
                 totals
             };
             sweep::<N>(&mut self.shards, &mut self.totals, count, turn);
             if stage < last {
                 let shards = shards::<N>(&self.shards, count);
-                N::couple(stage, self.model.stored_weights(), &shards, &mut self.batch);
+                let (weights, packed) = (self.model.stored_weights(), self.model.packed());
+                let (batch, exchange) = (&mut self.batch, &mut self.exchange);
+                N::couple(stage, weights, packed, &shards, batch, exchange);
             }
         }
         let all = self.totals[..count.div_ceil(N::SHARD)].iter().copied();
@@ -285,10 +308,15 @@ impl<'m, N: Network> Trainer<'m, N> {
         });
         for stage in (0..last).rev() {
             let left = shards::<N>(&self.shards, count);
-            N::couple_back(stage, &left, &mut self.batch, &mut self.gradients);
-            let batch = &self.batch;
+            let (weights, packed) = self.model.stored_mut();
+            let (weights, packed) = (weights.floats_mut(), packed.floats_mut());
+            let gradients = self.gradients.floats_mut();
+            let mut learner = self.optimizer.learner(moves, weights, packed, gradients);
+            N::couple_back(stage, &left, &mut self.batch, &mut self.exchange, &mut learner);
+            let (batch, exchange) = (&self.batch, &self.exchange);
             let turn = |first: usize, images: usize, arena: &mut [f32], tape: &mut [f32]| {
-                N::backward(stage, transposed, batch, pass(first), images, arena, tape);
+                let pass = pass(first);
+                N::backward(stage, transposed, batch, exchange, pass, images, arena, tape);
                 Totals::default()
             };
             sweep::<N>(&mut self.shards, &mut self.totals, count, turn);
@@ -298,18 +326,21 @@ impl<'m, N: Network> Trainer<'m, N> {
     }
 }
 
-/// The ranges of tensors that learn; what lies between two of them goes along.
-fn learning<N: Network>() -> Vec<Range<usize>> {
+/// The ranges of tensors that learn, without those that were moved on the way back; what lies between
+/// two of them goes along.
+fn learning<N: Network>(moves_at_once: bool) -> Vec<Range<usize>> {
+    let coupled = if moves_at_once { N::COUPLED } else { &[] };
+    let moved = |at: usize| coupled.iter().any(|&[start, len]| (start..start + len).contains(&at));
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut open = false;
     for info in N::TENSORS {
-        let end = info.offset + info.len();
+        let (end, learns) = (info.offset + info.len(), info.trainable && !moved(info.offset));
         match ranges.last_mut().filter(|_| open) {
-            Some(range) if info.trainable => range.end = end,
-            _ if info.trainable => ranges.push(info.offset..end),
+            Some(range) if learns => range.end = end,
+            _ if learns => ranges.push(info.offset..end),
             _ => {}
         }
-        open = info.trainable;
+        open = learns;
     }
     ranges
 }

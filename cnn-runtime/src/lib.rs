@@ -48,6 +48,7 @@ pub mod buffer;
 pub mod checkpoint;
 pub mod data;
 pub mod engine;
+pub mod exchange;
 mod initializer;
 pub mod inspect;
 mod kernel;

@@ -51,6 +51,11 @@ impl<N: Network> Model<N> {
         N::pack(&self.weights, &mut self.packed);
     }
 
+    /// The weights and what is derived from them, for a trainer that keeps both in step.
+    pub(crate) fn stored_mut(&mut self) -> (&mut N::Weights, &mut N::Packed) {
+        (&mut self.weights, &mut self.packed)
+    }
+
     /// A tensor by its name, such as `conv2d/kernel`.
     #[must_use]
     pub fn tensor(&self, name: &str) -> Option<ArrayViewD<'_, f32>> {

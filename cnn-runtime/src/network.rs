@@ -1,6 +1,8 @@
 //! What the compiler emits for a model: a type that implements [`Network`].
 
 use crate::buffer::Floats;
+pub use crate::exchange::Exchange;
+pub use crate::optimizer::Learner;
 use crate::optimizer::OptimizerKind;
 
 pub use crate::receptive::ReceptiveField;
@@ -172,6 +174,16 @@ pub enum Pass {
     },
 }
 
+impl Pass {
+    /// Number of the first image in the step's batch.
+    pub(crate) const fn first(self) -> usize {
+        match self {
+            Self::Inference => 0,
+            Self::Training { first, .. } => first as usize,
+        }
+    }
+}
+
 /// Where a batch's rows of one array lie: in each shard's arena at one place.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
@@ -189,6 +201,15 @@ pub struct Shards<'a> {
     pub(crate) stride: usize,
     pub(crate) shard: usize,
     pub(crate) count: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Row `index`, of `width` floats.
+    #[must_use]
+    pub(crate) fn row(&self, index: usize, width: usize) -> &'a [f32] {
+        let (shard, image) = (index / self.shard, index % self.shard);
+        &self.floats[shard * self.stride + self.at + image * width..][..width]
+    }
 }
 
 impl<'a> Shards<'a> {
@@ -268,9 +289,19 @@ pub trait Network: Send + Sync + Sized + 'static {
     /// How often a training step goes over all shards on the way forward, and as often back.
     /// Between two stages something is summed over the whole batch.
     const STAGES: usize = 1;
+    /// Floats that layers which work on a batch as a whole have for each of its images.
+    const EXCHANGE: usize = 0;
+    /// Starts and lengths, among the weights, of those that [`couple_back`](Self::couple_back) moves
+    /// itself.
+    const COUPLED: &'static [[usize; 2]] = &[];
 
     /// Lays the weights out for [`forward`](Self::forward).
     fn pack(weights: &Self::Weights, packed: &mut Self::Packed);
+
+    /// As [`pack`](Self::pack), but for those that [`couple_back`](Self::couple_back) has laid out.
+    fn repack(weights: &Self::Weights, packed: &mut Self::Packed) {
+        Self::pack(weights, packed);
+    }
 
     /// Lays the weights out for [`backward`](Self::backward).
     fn transpose(weights: &Self::Weights, transposed: &mut Self::Transposed);
@@ -297,29 +328,38 @@ pub trait Network: Send + Sync + Sized + 'static {
         stage: usize,
         packed: &Self::Packed,
         batch: &Self::Batch,
+        exchange: &Exchange,
         pass: Pass,
         images: usize,
         arena: &mut [f32],
         tape: &mut [f32],
     ) {
-        let _ = (stage, batch);
+        let _ = (stage, batch, exchange);
         Self::forward(packed, pass, images, Self::SHARD, arena, Some(tape));
     }
 
-    /// Sums up over the batch what stage `stage` left, for the next.
-    fn couple(stage: usize, weights: &Self::Weights, shards: &Shards<'_>, batch: &mut Self::Batch) {
-        let _ = (stage, weights, shards, batch);
+    /// Does over the batch what stands between stage `stage` and the next.
+    fn couple(
+        stage: usize,
+        weights: &Self::Weights,
+        packed: &Self::Packed,
+        shards: &Shards<'_>,
+        batch: &mut Self::Batch,
+        exchange: &mut Exchange,
+    ) {
+        let _ = (stage, weights, packed, shards, batch, exchange);
     }
 
-    /// Sums up over the batch what stage `stage + 1` left on the way back, for stage `stage`, and
-    /// writes those weights' gradients that come of it.
+    /// Does over the batch what stands between stage `stage + 1` and stage `stage` on the way back,
+    /// and makes those weights' gradients that come of it.
     fn couple_back(
         stage: usize,
         shards: &Shards<'_>,
         batch: &mut Self::Batch,
-        gradients: &mut Self::Weights,
+        exchange: &mut Exchange,
+        learner: &mut Learner<'_>,
     ) {
-        let _ = (stage, shards, batch, gradients);
+        let _ = (stage, shards, batch, exchange, learner);
     }
 
     /// Moves moving statistics among the weights by those of the batch.
@@ -339,6 +379,7 @@ pub trait Network: Send + Sync + Sized + 'static {
         stage: usize,
         transposed: &Self::Transposed,
         batch: &Self::Batch,
+        exchange: &Exchange,
         pass: Pass,
         images: usize,
         arena: &mut [f32],

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
-use crate::kernel::elementwise;
+use crate::kernel::rmsprop::{self, Rule};
 
 /// Weights that one task updates.
 const TASK: usize = 16 * 1024;
@@ -67,32 +67,62 @@ impl Optimizer {
     /// Moves those of the `weights` that lie in `ranges` against `gradients`; each weight for
     /// itself, so in parallel.
     pub fn step(&mut self, weights: &mut [f32], gradients: &[f32], ranges: &[Range<usize>]) {
+        let rule = self.rule();
         for range in ranges {
-            self.step_range(&mut weights[range.clone()], &gradients[range.clone()], range.clone());
+            weights[range.clone()]
+                .par_chunks_mut(TASK)
+                .zip(gradients[range.clone()].par_chunks(TASK))
+                .zip(self.squares()[range.clone()].par_chunks_mut(TASK))
+                .for_each(|((weights, gradients), squares)| {
+                    rmsprop::step(rule, weights, gradients, squares);
+                });
         }
     }
 
-    fn step_range(&mut self, weights: &mut [f32], gradients: &[f32], range: Range<usize>) {
-        match self.kind {
-            OptimizerKind::RMSprop { learning_rate, rho, epsilon } => {
-                let [squares] = self.slots.as_mut_slice() else { unreachable!("one slot") };
-                let squares = &mut squares[range];
-                weights
-                    .par_chunks_mut(TASK)
-                    .zip(gradients.par_chunks(TASK))
-                    .zip(squares.par_chunks_mut(TASK))
-                    .for_each(|((weights, gradients), squares)| {
-                        elementwise::rmsprop(
-                            weights,
-                            gradients,
-                            squares,
-                            learning_rate as f32,
-                            rho as f32,
-                            (1.0 - rho) as f32,
-                            epsilon as f32,
-                        );
-                    });
-            }
+    fn rule(&self) -> Rule {
+        let OptimizerKind::RMSprop { learning_rate, rho, epsilon } = self.kind;
+        Rule {
+            rate: learning_rate as f32,
+            rho: rho as f32,
+            rest: (1.0 - rho) as f32,
+            epsilon: epsilon as f32,
         }
+    }
+
+    fn squares(&mut self) -> &mut [f32] {
+        let [squares] = self.slots.as_mut_slice() else { unreachable!("one slot") };
+        squares
+    }
+
+    /// For layers that make their gradients and step at once; without `moves` they only make the
+    /// gradients.
+    pub(crate) fn learner<'a>(
+        &'a mut self,
+        moves: bool,
+        weights: &'a mut [f32],
+        packed: &'a mut [f32],
+        gradients: &'a mut [f32],
+    ) -> Learner<'a> {
+        let rule = moves.then(|| self.rule());
+        Learner { weights, packed, gradients, squares: self.squares(), rule }
+    }
+}
+
+/// What a layer needs that makes its weights' gradients and steps at once.
+#[derive(Debug)]
+pub struct Learner<'a> {
+    pub(crate) weights: &'a mut [f32],
+    pub(crate) packed: &'a mut [f32],
+    pub(crate) gradients: &'a mut [f32],
+    /// What the optimizer remembers.
+    pub(crate) squares: &'a mut [f32],
+    /// How to step; without it only gradients are made.
+    pub(crate) rule: Option<Rule>,
+}
+
+impl Learner<'_> {
+    /// The gradients of all weights.
+    pub fn gradients(&mut self) -> &mut [f32] {
+        self.gradients
     }
 }

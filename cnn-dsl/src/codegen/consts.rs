@@ -233,17 +233,14 @@ fn place(step: &Step) -> TokenStream {
         ("packed", packed),
         (
             "transposed",
-            if step.backward == Backward::Full && step.op.scope != Scope::Batch {
-                transposed
-            } else {
-                0
-            },
+            if step.backward == Backward::Full && !step.couples() { transposed } else { 0 },
         ),
         (
             "gradients",
             if step.op.sizes.is_some_and(|sizes| sizes.gradients > 0) { gradients } else { 0 },
         ),
         ("batch", if step.op.scope == Scope::Batch { batch } else { 0 }),
+        ("exchange", step.exchange.unwrap_or(0)),
     ];
     let set: Vec<_> = fields.iter().filter(|(_, at)| *at > 0).collect();
     if set.is_empty() {

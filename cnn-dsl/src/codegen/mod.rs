@@ -82,8 +82,10 @@ const NAMES: &[(&str, &[&str])] = &[
         &[
             "Defaults",
             "Distribution",
+            "Exchange",
             "Initializer",
             "LayerInfo",
+            "Learner",
             "LossKind",
             "Network",
             "Pass",

@@ -264,23 +264,40 @@ impl Code<'_> {
         let constant = ident(&step.constant);
         let y = self.buffer(step.output);
         let dy = self.field(self.plan.buffers[step.output].gradient);
-        let dx = self.field(self.plan.buffers[step.input()].gradient);
-        let len = number(self.plan.buffers[step.input()].shape.len());
-        let (dx, after) = match step.pulls[0] {
-            Pull::None => (quote!(None), None),
-            Pull::Write => (quote!(Some(t.#dx[..images].as_flattened_mut())), None),
-            Pull::Add => (
-                quote!(Some(&mut t.spare[..images * #len])),
-                Some(quote! {
-                    accumulate(t.#dx[..images].as_flattened_mut(), &t.spare[..images * #len]);
-                }),
-            ),
+        let call = |dx| {
+            quote! {
+                #constant.backward(
+                    transposed,
+                    a.#y[..images].as_flattened(),
+                    t.#dy[..images].as_flattened_mut(),
+                    #dx,
+                );
+            }
         };
-        quote! {
-            #constant.backward(
-                transposed, a.#y[..images].as_flattened(), t.#dy[..images].as_flattened_mut(), #dx,
-            );
-            #after
+        match step.pulls[0] {
+            Pull::None => call(quote!(None)),
+            Pull::Write | Pull::Add => self.shard_pull(step, |dx| call(quote!(Some(#dx)))),
+        }
+    }
+
+    /// A call that makes the input's gradients of a shard's images, written there or added to them.
+    pub(super) fn shard_pull(
+        &self,
+        step: &Step,
+        call: impl FnOnce(TokenStream) -> TokenStream,
+    ) -> TokenStream {
+        let dx = self.field(self.plan.buffers[step.input()].gradient);
+        match step.pulls[0] {
+            Pull::None => TokenStream::new(),
+            Pull::Write => call(quote!(t.#dx[..images].as_flattened_mut())),
+            Pull::Add => {
+                let len = number(self.plan.buffers[step.input()].shape.len());
+                let call = call(quote!(&mut t.spare[..images * #len]));
+                quote! {
+                    #call
+                    accumulate(t.#dx[..images].as_flattened_mut(), &t.spare[..images * #len]);
+                }
+            }
         }
     }
 
@@ -361,19 +378,25 @@ impl Code<'_> {
     }
 
     fn pack(&self) -> TokenStream {
-        let calls: Vec<_> = self
-            .plan
-            .steps
-            .iter()
-            .filter(|step| step.op.sizes.is_some())
-            .map(|step| {
-                let constant = ident(&step.constant);
-                quote!(#constant.pack(weights, packed);)
-            })
-            .collect();
+        let pack = |all: bool| -> Vec<TokenStream> {
+            let steps = self.plan.steps.iter().filter(|step| step.op.sizes.is_some());
+            let steps = steps.filter(|step| all || step.exchange.is_none());
+            let constants = steps.map(|step| ident(&step.constant));
+            constants.map(|constant| quote!(#constant.pack(weights, packed);)).collect()
+        };
+        let calls = pack(true);
         let (weights, packed) = (named("weights", &calls), named("packed", &calls));
+        let couples = self.plan.steps.iter().any(|step| step.exchange.is_some());
+        let repack = couples.then(|| {
+            let calls = pack(false);
+            let (weights, packed) = (named("weights", &calls), named("packed", &calls));
+            quote! {
+                fn repack(#weights: &Self::Weights, #packed: &mut Self::Packed) { #(#calls)* }
+            }
+        });
         quote! {
             fn pack(#weights: &Self::Weights, #packed: &mut Self::Packed) { #(#calls)* }
+            #repack
         }
     }
 
@@ -382,7 +405,8 @@ impl Code<'_> {
             .plan
             .steps
             .iter()
-            .filter(|step| step.op.sizes.is_some() && step.backward == Backward::Full);
+            .filter(|step| step.op.sizes.is_some() && step.backward == Backward::Full)
+            .filter(|step| step.exchange.is_none());
         let calls: Vec<_> = steps
             .map(|step| {
                 let constant = ident(&step.constant);

@@ -8,7 +8,7 @@ use super::passes::{Segment, named};
 use super::repeats::{Direction, borrows};
 use super::storage::start;
 use super::{Code, ident, number};
-use crate::passes::{Scope, Step};
+use crate::passes::{Backward, Pull, Scope, Step};
 
 impl Code<'_> {
     /// `forward`, `backward`, `weight_gradients`, and what stages need.
@@ -23,14 +23,40 @@ impl Code<'_> {
         let count = number(stages.len() as u64);
         let (forward_stage, backward) = (self.forward_stage(&stages), self.backward_stage(&stages));
         let couplings = self.couplings();
+        let exchanging = self.exchanging();
         quote! {
             const STAGES: usize = #count;
+            #exchanging
 
             #forward #forward_stage #backward #couplings #gradients
         }
     }
 
+    /// What the layers that work on a batch as a whole need.
+    fn exchanging(&self) -> Option<TokenStream> {
+        let steps = self.plan.steps.iter().filter(|step| step.exchange.is_some());
+        let moved = steps.map(|step| {
+            let weights = step.op.sizes.map_or(0, |sizes| sizes.weights);
+            let [at, len] = [step.at[0], weights].map(number);
+            quote!([#at, #len])
+        });
+        let exchange = number(self.plan.exchange);
+        (self.plan.exchange > 0).then(|| {
+            quote! {
+                const EXCHANGE: usize = #exchange;
+                const COUPLED: &'static [[usize; 2]] = &[#(#moved),*];
+            }
+        })
+    }
+
     fn forward_segment(&self, segment: &Segment<'_>, training: bool) -> TokenStream {
+        let step = &segment.steps[0];
+        if training && step.exchange.is_some() {
+            let (constant, y) = (ident(&step.constant), self.buffer(step.output));
+            return quote! {
+                #constant.take(exchange, pass, a.#y[..images].as_flattened_mut());
+            };
+        }
         if segment.scope() == Scope::Shard {
             return segment.steps.iter().map(|step| self.forward_call(step)).collect();
         }
@@ -80,7 +106,8 @@ impl Code<'_> {
     fn forward_stage(&self, stages: &[&[Segment<'_>]]) -> TokenStream {
         let bodies = stages.iter().enumerate().map(|(stage, segments)| {
             let calls = segments.iter().map(|segment| self.forward_segment(segment, true));
-            let measure = stages.get(stage + 1).map(|next| {
+            let next = stages.get(stage + 1).filter(|next| next[0].scope() == Scope::Batch);
+            let measure = next.map(|next| {
                 let step = &next[0].steps[0];
                 let (constant, x) = (ident(&step.constant), self.buffer(step.input()));
                 let sums = self.field(step.sums);
@@ -92,30 +119,31 @@ impl Code<'_> {
         let a = mutable("a", &bodies);
         let bodies = dispatch("stage", &bodies);
         let steps = &self.plan.steps;
-        let weights = steps.iter().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
+        let weights = steps.iter().any(|s| s.op.sizes.is_some() && !s.couples());
         let packed = choose(weights, "packed");
-        let pass = choose(steps.iter().any(|step| step.op.needs.pass), "pass");
+        let exchanges = self.plan.exchange > 0;
+        let pass = choose(exchanges || steps.iter().any(|step| step.op.needs.pass), "pass");
         let routes = self.live().any(|step| step.op.needs.route);
         let shard = number(self.plan.shard);
-        let tape = if routes {
-            quote! {
-                let mut t = Tape::carve(tape);
-            }
-        } else {
-            quote!(let t = Tape::carve(tape);)
-        };
+        let batches = steps.iter().any(|step| step.op.scope == Scope::Batch);
+        let [batch, exchange, tape] =
+            [(batches, "batch"), (exchanges, "exchange"), (batches || routes, "tape")]
+                .map(|(used, name)| choose(used, name));
+        let t = if routes { quote!(mut t) } else { quote!(t) };
+        let carve = (batches || routes).then(|| quote!(let #t = Tape::carve(tape);));
         quote! {
             fn forward_stage(
                 stage: usize,
                 #packed: &Self::Packed,
-                batch: &Self::Batch,
+                #batch: &Self::Batch,
+                #exchange: &Exchange,
                 #pass: Pass,
                 images: usize,
                 arena: &mut [f32],
-                tape: &mut [f32],
+                #tape: &mut [f32],
             ) {
                 let #a = Activations::carve(arena, #shard);
-                #tape
+                #carve
                 #bodies
             }
         }
@@ -155,6 +183,7 @@ impl Code<'_> {
                 _stage: usize,
                 #transposed: &Self::Transposed,
                 _batch: &Self::Batch,
+                _exchange: &Exchange,
                 #pass: Pass,
                 #images: usize,
                 #arena: &mut [f32],
@@ -174,24 +203,29 @@ impl Code<'_> {
         let bodies = stages.iter().enumerate().map(|(stage, segments)| {
             let last = stage + 1 == stages.len();
             let clear = last.then(|| self.clear()).flatten();
-            let behind = stages.get(stage + 1).map(|next| self.backward_segment(&next[0]));
+            let behind = stages.get(stage + 1).map(|next| self.backward_behind(&next[0]));
             let own = &segments[usize::from(stage > 0)..];
             let calls = own.iter().rev().map(|segment| self.backward_segment(segment));
-            let measure = (stage > 0).then(|| self.measure_back(&segments[0].steps[0]));
+            let measure = (stage > 0).then(|| self.before_coupling(&segments[0].steps[0]));
             quote!(#clear #behind #(#calls)* #measure)
         });
         let bodies: Vec<_> = bodies.collect();
         let t = mutable("t", &bodies);
         let bodies = dispatch("stage", &bodies);
-        let weights = self.live().any(|s| s.op.sizes.is_some() && s.op.scope != Scope::Batch);
+        let weights = self.live().any(|s| s.op.sizes.is_some() && !s.couples());
         let transposed = choose(weights, "transposed");
-        let pass = choose(self.live().any(|step| step.op.needs.pass), "pass");
+        let takes = self.live().any(|s| s.exchange.is_some() && s.backward == Backward::Full);
+        let pass = choose(takes || self.live().any(|step| step.op.needs.pass), "pass");
+        let batches = self.plan.steps.iter().any(|step| step.op.scope == Scope::Batch);
+        let [batch, exchange] =
+            [(batches, "batch"), (takes, "exchange")].map(|(used, name)| choose(used, name));
         let shard = number(self.plan.shard);
         quote! {
             fn backward(
                 stage: usize,
                 #transposed: &Self::Transposed,
-                batch: &Self::Batch,
+                #batch: &Self::Batch,
+                #exchange: &Exchange,
                 #pass: Pass,
                 images: usize,
                 arena: &mut [f32],
@@ -202,6 +236,28 @@ impl Code<'_> {
                 #bodies
             }
         }
+    }
+
+    /// The way back through a step that the batch has coupled.
+    fn backward_behind(&self, segment: &Segment<'_>) -> TokenStream {
+        let step = &segment.steps[0];
+        if step.exchange.is_none() {
+            return self.backward_segment(segment);
+        }
+        let constant = ident(&step.constant);
+        self.shard_pull(step, |dx| quote!(#constant.take_back(exchange, pass, #dx);))
+    }
+
+    /// What a stage does last for the step that it starts with, before the batch couples.
+    fn before_coupling(&self, step: &Step) -> Option<TokenStream> {
+        if step.exchange.is_none() {
+            return self.measure_back(step);
+        }
+        let (constant, y) = (ident(&step.constant), self.buffer(step.output));
+        let dy = self.field(self.plan.buffers[step.output].gradient);
+        Some(quote! {
+            #constant.stop(a.#y[..images].as_flattened(), t.#dy[..images].as_flattened_mut());
+        })
     }
 
     fn measure_back(&self, step: &Step) -> Option<TokenStream> {
@@ -219,32 +275,59 @@ impl Code<'_> {
 
     /// `couple`, `couple_back`, `update_statistics`.
     fn couplings(&self) -> TokenStream {
-        let steps: Vec<&Step> =
-            self.plan.steps.iter().filter(|step| step.op.scope == Scope::Batch).collect();
+        let steps: Vec<&Step> = self.plan.steps.iter().filter(|step| step.couples()).collect();
         let sums = |step: &Step| start(&self.field(step.sums).to_string());
         let forward = steps.iter().map(|step| {
-            let (constant, sums) = (ident(&step.constant), sums(step));
+            let constant = ident(&step.constant);
+            if step.exchange.is_some() {
+                let x = start(&self.plan.buffers[step.input()].name);
+                return quote!(#constant.couple(packed, shards.rows(Activations::#x), exchange););
+            }
+            let sums = sums(step);
             quote!(#constant.couple(weights, shards, Tape::#sums, batch);)
         });
         let backward = steps.iter().map(|step| {
-            let (constant, sums) = (ident(&step.constant), sums(step));
-            quote!(#constant.couple_back(shards, Tape::#sums, batch, gradients);)
-        });
-        let updates = steps.iter().map(|step| {
             let constant = ident(&step.constant);
-            quote!(#constant.update(batch, weights);)
+            if step.exchange.is_some() {
+                let dy = self.field(self.plan.buffers[step.output].gradient);
+                let (dy, first) = (start(&dy.to_string()), step.pulls[0] == Pull::None);
+                return quote! {
+                    #constant.couple_back(shards.rows(Tape::#dy), #first, exchange, learner);
+                };
+            }
+            let sums = sums(step);
+            quote!(#constant.couple_back(shards, Tape::#sums, batch, learner.gradients());)
         });
+        let batches = steps.iter().filter(|step| step.op.scope == Scope::Batch);
+        let updates: Vec<_> = batches
+            .map(|step| {
+                let constant = ident(&step.constant);
+                quote!(#constant.update(batch, weights);)
+            })
+            .collect();
         let (forward, backward) = (
             dispatch("stage", &forward.collect::<Vec<_>>()),
             dispatch("stage", &backward.collect::<Vec<_>>()),
         );
         let stage = choose(steps.len() > 1, "stage");
+        let (some, exchanges) = (!updates.is_empty(), self.plan.exchange > 0);
+        let [weights, batch] = ["weights", "batch"].map(|name| choose(some, name));
+        let [packed, exchange] = ["packed", "exchange"].map(|name| choose(exchanges, name));
+        let update = some.then(|| {
+            quote! {
+                fn update_statistics(batch: &Self::Batch, weights: &mut Self::Weights) {
+                    #(#updates)*
+                }
+            }
+        });
         quote! {
             fn couple(
                 #stage: usize,
-                weights: &Self::Weights,
+                #weights: &Self::Weights,
+                #packed: &Self::Packed,
                 shards: &Shards<'_>,
-                batch: &mut Self::Batch,
+                #batch: &mut Self::Batch,
+                #exchange: &mut Exchange,
             ) {
                 #forward
             }
@@ -252,15 +335,14 @@ impl Code<'_> {
             fn couple_back(
                 #stage: usize,
                 shards: &Shards<'_>,
-                batch: &mut Self::Batch,
-                gradients: &mut Self::Weights,
+                #batch: &mut Self::Batch,
+                #exchange: &mut Exchange,
+                learner: &mut Learner<'_>,
             ) {
                 #backward
             }
 
-            fn update_statistics(batch: &Self::Batch, weights: &mut Self::Weights) {
-                #(#updates)*
-            }
+            #update
         }
     }
 
@@ -268,6 +350,9 @@ impl Code<'_> {
         let plan = self.plan;
         let calls = self.gathered().map(|step| {
             let constant = ident(&step.constant);
+            if step.couples() {
+                return TokenStream::new();
+            }
             match step.op.scope {
                 Scope::Batch => TokenStream::new(),
                 Scope::Image => quote! {
@@ -297,7 +382,7 @@ fn stages<'a, 'b>(segments: &'b [Segment<'a>]) -> Vec<&'b [Segment<'a>]> {
     let mut stages = Vec::new();
     let mut from = 0;
     for (index, segment) in segments.iter().enumerate() {
-        if segment.scope() == Scope::Batch {
+        if segment.steps[0].couples() {
             stages.push(&segments[from..index]);
             from = index;
         }

@@ -91,6 +91,8 @@ pub struct Sizes {
     pub batch: u64,
     /// What each shard sums up for it.
     pub sums: u64,
+    /// What each image has in the exchange, if training goes over the whole batch.
+    pub exchange: u64,
 }
 
 /// What an operation's calls take beside input and output.

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::{LANES, Needs, Op, PANEL, Scope, Sizes};
+use super::{LANES, Needs, Op, PANEL, Scope, Sizes, lines};
 use crate::codegen::{decimal, number};
 use crate::ir::{Layer, Model, Shape};
 use crate::layer::Kind;
@@ -470,6 +470,7 @@ fn dense_op(layer: &Layer, dense: &Dense, relu: bool, fused: &[&Layer]) -> Op {
             weights: weights(layer),
             packed: panels(inputs, units) + units.next_multiple_of(PANEL),
             transposed: panels(units, inputs),
+            exchange: inputs + lines(units) + units + lines(inputs),
             ..Sizes::default()
         }),
         needs: Needs { output: true, ..Needs::default() },

@@ -30,6 +30,8 @@ pub struct Plan {
     pub weights: [u64; 3],
     /// Floats that a batch's images share.
     pub batch: u64,
+    /// Floats that each of a batch's images has in the exchange.
+    pub exchange: u64,
     params: u64,
     batch_size: u64,
     slots: u64,
@@ -57,6 +59,9 @@ pub struct Step {
     pub sums: Option<usize>,
     /// Number of the chain that it is in: operations in a row that take one image.
     pub segment: usize,
+    /// For a matrix product that training does over the whole batch: where each image's part of
+    /// the exchange starts.
+    pub exchange: Option<u64>,
 }
 
 impl Step {
@@ -64,6 +69,12 @@ impl Step {
     #[must_use]
     pub fn input(&self) -> usize {
         self.inputs[0]
+    }
+
+    /// Whether training goes over the whole batch before it.
+    #[must_use]
+    pub fn couples(&self) -> bool {
+        self.op.scope == Scope::Batch || self.exchange.is_some()
     }
 }
 
@@ -121,6 +132,17 @@ impl Field {
     }
 }
 
+/// Weights from which on a matrix product is worth going over the whole batch: 128 KiB, which no core
+/// holds beside its images.
+const LARGE: u64 = 32 * 1024;
+
+/// Whether training does an operation over the whole batch, and steps at once.
+fn is_large_product(op: &Op, backward: Backward) -> bool {
+    let large = op.sizes.is_some_and(|sizes| sizes.weights >= LARGE);
+    let vector = op.input.len() == op.input.last();
+    op.kind == "Dense" && large && vector && op.trains && backward != Backward::Skipped
+}
+
 /// Plans a model; `input_gradient` asks for the gradient of the input too.
 #[must_use]
 pub fn plan_with(model: &Model, input_gradient: bool) -> Plan {
@@ -146,6 +168,7 @@ pub(super) fn plan_ops(model: &Model, ops: Vec<Op>, shard: u64, input_gradient: 
         scratch: ops.iter().map(|op| op.scratch[0]).max().unwrap_or(0),
         weights: [0; 3],
         batch: 0,
+        exchange: 0,
         params: model.layers.iter().map(crate::ir::Layer::params).sum(),
         batch_size: model.fit.batch_size,
         slots: model.compile.as_ref().map_or(1, slots),
@@ -191,17 +214,21 @@ impl Plan {
                 (false, true, _) => Backward::Full,
             };
             learns.push(before || op.trains);
+            let exchange = is_large_product(&op, backward).then_some(self.exchange);
             let at = [self.weights[0], self.weights[1], self.weights[2], gradients, self.batch];
             if let Some(sizes) = op.sizes {
                 self.weights[0] += lines(sizes.weights);
                 self.weights[1] += lines(sizes.packed);
-                if backward == Backward::Full {
+                if backward == Backward::Full && exchange.is_none() {
                     self.weights[2] += lines(sizes.transposed);
                 }
                 if backward != Backward::Skipped {
                     gradients += lines(sizes.gradients);
                 }
                 self.batch += lines(sizes.batch);
+                if exchange.is_some() {
+                    self.exchange += sizes.exchange;
+                }
             }
             let shape = op.output.clone();
             self.buffers.push(Buffer { name, shape, gradient: None, route: None });
@@ -217,6 +244,7 @@ impl Plan {
                 pulls: pulls.collect(),
                 sums: None,
                 segment: 0,
+                exchange,
                 constant,
                 op,
             });
@@ -400,6 +428,7 @@ impl Plan {
             .saturating_add(transposed)
             .saturating_add(self.batch)
             .saturating_add(shards.saturating_mul(shard))
+            .saturating_add(lines(self.batch_size).saturating_mul(self.exchange))
             .saturating_mul(F32)
     }
 }

@@ -3,18 +3,6 @@
 use super::simd::{Lanes, vectorized};
 
 vectorized! {
-    /// One step of `RMSprop`: `v = rho v + (1 - rho) g²; w -= rate g / sqrt(v + epsilon)`, as Keras
-    /// computes it, `rest` being 1 - rho. All slices have one length.
-    pub(crate) fn rmsprop(
-        weights: &mut [f32],
-        gradients: &[f32],
-        squares: &mut [f32],
-        rate: f32,
-        rho: f32,
-        rest: f32,
-        epsilon: f32,
-    ) = rmsprop_body;
-
     /// `sums[i] += values[i]`.
     pub(crate) fn add(sums: &mut [f32], values: &[f32]) = add_body;
 
@@ -23,22 +11,6 @@ vectorized! {
 
     /// Bytes to floats in [0, 1]: `byte / 255`.
     pub(crate) fn rescale(bytes: &[u8], floats: &mut [f32]) = rescale_body;
-}
-
-#[inline(always)]
-fn rmsprop_body<L: Lanes>(
-    weights: &mut [f32],
-    gradients: &[f32],
-    squares: &mut [f32],
-    rate: f32,
-    rho: f32,
-    rest: f32,
-    epsilon: f32,
-) {
-    for ((w, &g), v) in weights.iter_mut().zip(gradients).zip(squares) {
-        *v = rho * *v + rest * (g * g);
-        *w -= rate * g / (*v + epsilon).sqrt();
-    }
 }
 
 #[inline(always)]

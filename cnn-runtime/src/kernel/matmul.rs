@@ -69,14 +69,18 @@ pub(crate) fn copy_panel(panel: &mut [f32], first: usize, matrix: &[f32], width:
     }
 }
 
-/// Writes one panel: its columns are the first `count` rows of `matrix`, each `width` long.
-pub(crate) fn transpose_panel(panel: &mut [f32], matrix: &[f32], width: usize, count: usize) {
+/// Writes one panel: its columns are `rows`, at most sixteen and each as long as the panel has rows, and
+/// zeros where there are fewer.
+pub(crate) fn transpose_panel<'a>(
+    panel: &mut [f32],
+    rows: impl Iterator<Item = &'a [f32]> + Clone,
+) {
     // Sixteen by sixteen at a time, so that what is read and written stays in the first cache.
     for (block, panel) in panel.chunks_mut(COLUMNS * COLUMNS).enumerate() {
-        let (first, rows) = (block * COLUMNS, panel.len() / COLUMNS);
+        let (first, count) = (block * COLUMNS, panel.len() / COLUMNS);
         let mut square = [[0.0; COLUMNS]; COLUMNS];
-        for (c, from) in matrix.chunks(width).take(count).enumerate() {
-            for (to, &value) in square.iter_mut().zip(&from[first..first + rows]) {
+        for (c, row) in rows.clone().enumerate() {
+            for (to, &value) in square.iter_mut().zip(&row[first..first + count]) {
                 to[c] = value;
             }
         }

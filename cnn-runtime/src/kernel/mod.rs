@@ -2,4 +2,6 @@
 
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
+pub(crate) mod products;
+pub(crate) mod rmsprop;
 pub(crate) mod simd;

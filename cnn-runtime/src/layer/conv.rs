@@ -135,6 +135,19 @@ impl Conv2D {
         ]
     }
 
+    /// Height, width and channels of the input.
+    #[must_use]
+    pub const fn input(&self) -> [usize; 3] {
+        self.input
+    }
+
+    /// Multiply-adds for one image by the definition.
+    #[must_use]
+    pub const fn macs(&self) -> u64 {
+        let [rows, columns, filters] = self.output();
+        (rows * columns * filters * self.taps()) as u64
+    }
+
     /// The same without its relu.
     pub(super) const fn without_relu(self) -> Self {
         Self { relu: false, ..self }

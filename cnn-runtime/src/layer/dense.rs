@@ -17,12 +17,12 @@ const TASK_ROWS: usize = 48;
 /// in x out, followed by the bias.
 #[derive(Clone, Copy, Debug)]
 pub struct Dense {
-    inputs: usize,
-    units: usize,
+    pub(super) inputs: usize,
+    pub(super) units: usize,
     positions: usize,
-    bias: bool,
-    relu: bool,
-    at: At,
+    pub(super) bias: bool,
+    pub(super) relu: bool,
+    pub(super) at: At,
 }
 
 impl Dense {
@@ -56,7 +56,7 @@ impl Dense {
         Self { at, ..self }
     }
 
-    const fn kernel_len(&self) -> usize {
+    pub(super) const fn kernel_len(&self) -> usize {
         self.inputs * self.units
     }
 
@@ -95,8 +95,8 @@ impl Dense {
         let kernel = &weights[self.at.weights..][..self.kernel_len()];
         let panels = &mut transposed[self.at.transposed..][..self.transposed_len()];
         panels.par_chunks_exact_mut(self.units * COLUMNS).enumerate().for_each(|(p, panel)| {
-            let rows = &kernel[p * COLUMNS * self.units..];
-            transpose_panel(panel, rows, self.units, COLUMNS.min(self.inputs - p * COLUMNS));
+            let rows = kernel[p * COLUMNS * self.units..].chunks_exact(self.units);
+            transpose_panel(panel, rows.take(COLUMNS));
         });
     }
 

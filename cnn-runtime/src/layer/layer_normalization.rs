@@ -251,7 +251,8 @@ mod tests {
     use crate::reference::{self, numeric_gradient, widen};
     use crate::rng::Rng;
 
-    const AT: At = At { weights: 3, packed: 5, transposed: 7, gradients: 11, batch: 0 };
+    const AT: At =
+        At { weights: 3, packed: 5, transposed: 7, gradients: 11, batch: 0, exchange: 0 };
 
     fn noise(count: usize, stream: u64, shift: f32) -> Vec<f32> {
         let mut rng = Rng::new(4, stream);

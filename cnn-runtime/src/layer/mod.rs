@@ -12,6 +12,7 @@ pub mod conv;
 pub mod conv_pool;
 pub mod conv_transpose;
 pub mod dense;
+mod dense_batch;
 pub mod depthwise;
 pub mod dropout;
 pub mod frame;
@@ -61,11 +62,14 @@ pub struct At {
     pub gradients: usize,
     /// In what a batch's images share.
     pub batch: usize,
+    /// In what each image has in the [`Exchange`](crate::exchange::Exchange).
+    pub exchange: usize,
 }
 
 impl At {
     /// Everything at the start.
-    pub const START: Self = Self { weights: 0, packed: 0, transposed: 0, gradients: 0, batch: 0 };
+    pub const START: Self =
+        Self { weights: 0, packed: 0, transposed: 0, gradients: 0, batch: 0, exchange: 0 };
 }
 
 /// Adds `more` to `sum`, element by element.

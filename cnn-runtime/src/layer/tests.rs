@@ -18,7 +18,7 @@ const CHANNELS: [usize; 10] = [1, 3, 7, 8, 9, 15, 16, 17, 31, 33];
 const WIDTHS: [usize; 7] = [1, 5, 6, 7, 11, 12, 13];
 
 /// Where a layer's parts lie here: nowhere else's multiple, so that no two are mixed up.
-const AT: At = At { weights: 3, packed: 5, transposed: 7, gradients: 11, batch: 13 };
+const AT: At = At { weights: 3, packed: 5, transposed: 7, gradients: 11, batch: 13, exchange: 2 };
 /// What lies before a layer's parts and must stay.
 const GUARD: f32 = 1234.5;
 
@@ -104,4 +104,5 @@ fn plain_rust_gives_the_bits_of_the_best_path() {
     on_all_paths(&conv::poolings(), |layer| conv::run_pooling(layer, Numbers::Noise));
     on_all_paths(&windows::table(), |entry| windows::run(entry, Numbers::Noise, 1));
     on_all_paths(&dense::table(), |entry| dense::run(entry, Numbers::Noise));
+    on_all_paths(&dense::table_of_rows(), |entry| dense::run_batch(entry, Numbers::Noise));
 }

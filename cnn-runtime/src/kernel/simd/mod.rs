@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod channels;
+mod descent;
 mod sparse;
 mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -16,6 +17,7 @@ pub(crate) mod x86;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
+pub(crate) use descent::Descent;
 pub(crate) use sparse::{Listed, Patch, STOPPED, gather, list, scatter};
 pub(crate) use tile::{
     COLUMNS, Product, ROWS, Start, Tile, load_columns, relu_rows, row_times_panels, store_rows,
@@ -24,6 +26,9 @@ pub(crate) use tile::{
 
 /// Floats in one [`Lanes`] value, on every path.
 pub(crate) const LANES: usize = 8;
+
+/// Minus half of a float's bits this is roughly the bits of its inverse square root.
+pub(crate) const ROOT_MAGIC: u32 = 0x5f37_59df;
 
 /// Floats that are worked on together.
 pub(crate) trait Vector: Copy {
@@ -37,6 +42,10 @@ pub(crate) trait Vector: Copy {
     fn add(self, a: Self) -> Self;
     /// `self - a`.
     fn sub(self, a: Self) -> Self;
+    /// `self * a`.
+    fn mul(self, a: Self) -> Self;
+    /// `1 / sqrt(self)` within 3.5 %, of positive normal numbers: from the bits alone.
+    fn inverse_root_guess(self) -> Self;
     /// `max(self, 0)`; NaN and -0 stay.
     fn relu(self) -> Self;
     /// Reads `LEN` floats.
@@ -137,6 +146,16 @@ impl<L: Lanes> Vector for Pair<L> {
     }
 
     #[inline(always)]
+    fn mul(self, a: Self) -> Self {
+        Self(self.0.mul(a.0), self.1.mul(a.1))
+    }
+
+    #[inline(always)]
+    fn inverse_root_guess(self) -> Self {
+        Self(self.0.inverse_root_guess(), self.1.inverse_root_guess())
+    }
+
+    #[inline(always)]
     fn relu(self) -> Self {
         Self(self.0.relu(), self.1.relu())
     }
@@ -195,6 +214,20 @@ impl Vector for Portable {
             *out -= a;
         }
         Self(out)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self) -> Self {
+        let mut out = self.0;
+        for (out, a) in out.iter_mut().zip(a.0) {
+            *out *= a;
+        }
+        Self(out)
+    }
+
+    #[inline(always)]
+    fn inverse_root_guess(self) -> Self {
+        Self(self.0.map(|x| f32::from_bits(ROOT_MAGIC.wrapping_sub(x.to_bits() >> 1))))
     }
 
     #[inline(always)]

@@ -50,7 +50,7 @@ impl Tile<'_> {
 
 /// Adds the tile's products to `sums`, term by term in loop order.
 #[inline(always)]
-fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; R] {
+pub(super) fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; R] {
     const { assert!(W::LEN == COLUMNS) };
     t.check(R);
     let mut sums = sums;

@@ -2,13 +2,15 @@
 //! run after [`super::Path::all`] saw the CPU's support.
 
 use std::arch::x86_64::{
-    __m256, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_set1_ps,
-    _mm256_setzero_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_max_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
-    _mm512_sub_ps,
+    __m256, __m512, _mm256_add_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps,
+    _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_max_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
-use super::{Kernel, Lanes, Pair, ROWS, Vector};
+use super::{Kernel, Lanes, Pair, ROOT_MAGIC, ROWS, Vector};
 
 /// Eight floats where there is AVX2 with FMA.
 #[derive(Clone, Copy)]
@@ -24,8 +26,9 @@ pub(crate) struct Wide512(__m512);
 
 /// A [`Vector`] of a register type and its instructions.
 macro_rules! vector {
-    ($name:ident, $len:literal, $splat:ident, $mul_add:ident, $add:ident, $sub:ident, $max:ident,
-     $zero:ident, $read:ident, $write:ident) => {
+    ($name:ident, $len:literal, $splat:ident, $mul_add:ident, $add:ident, $sub:ident, $mul:ident,
+     $max:ident, $zero:ident, $read:ident, $write:ident,
+     $bits:ident, $floats:ident, $shift:ident, $minus:ident, $integer:ident) => {
         impl Vector for $name {
             const LEN: usize = $len;
 
@@ -51,6 +54,21 @@ macro_rules! vector {
             fn sub(self, a: Self) -> Self {
                 // SAFETY: as above.
                 Self(unsafe { $sub(self.0, a.0) })
+            }
+
+            #[inline(always)]
+            fn mul(self, a: Self) -> Self {
+                // SAFETY: as above.
+                Self(unsafe { $mul(self.0, a.0) })
+            }
+
+            #[inline(always)]
+            fn inverse_root_guess(self) -> Self {
+                // SAFETY: as above.
+                Self(unsafe {
+                    let half = $shift::<1>($bits(self.0));
+                    $floats($minus($integer(ROOT_MAGIC.cast_signed()), half))
+                })
             }
 
             #[inline(always)]
@@ -85,10 +103,16 @@ macro_rules! eight {
             _mm256_fmadd_ps,
             _mm256_add_ps,
             _mm256_sub_ps,
+            _mm256_mul_ps,
             _mm256_max_ps,
             _mm256_setzero_ps,
             _mm256_loadu_ps,
-            _mm256_storeu_ps
+            _mm256_storeu_ps,
+            _mm256_castps_si256,
+            _mm256_castsi256_ps,
+            _mm256_srli_epi32,
+            _mm256_sub_epi32,
+            _mm256_set1_epi32
         );
     };
 }
@@ -102,10 +126,16 @@ vector!(
     _mm512_fmadd_ps,
     _mm512_add_ps,
     _mm512_sub_ps,
+    _mm512_mul_ps,
     _mm512_max_ps,
     _mm512_setzero_ps,
     _mm512_loadu_ps,
-    _mm512_storeu_ps
+    _mm512_storeu_ps,
+    _mm512_castps_si512,
+    _mm512_castsi512_ps,
+    _mm512_srli_epi32,
+    _mm512_sub_epi32,
+    _mm512_set1_epi32
 );
 
 /// Sixteen registers.

@@ -4,7 +4,7 @@ use super::*;
 use crate::reference::{self, cases, numeric_gradient, widen};
 use crate::rng::Rng;
 
-const AT: At = At { weights: 3, packed: 5, transposed: 7, gradients: 11, batch: 13 };
+const AT: At = At { weights: 3, packed: 5, transposed: 7, gradients: 11, batch: 13, exchange: 2 };
 
 /// What a layer makes of a batch in training.
 struct Made {

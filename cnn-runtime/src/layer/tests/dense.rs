@@ -1,8 +1,10 @@
 //! `Dense`.
 
 use super::{AT, CHANNELS, Made, Numbers, WIDTHS, part, unguarded};
+use crate::exchange::Exchange;
 use crate::layer::Dense;
-use crate::network::Shards;
+use crate::network::{Pass, Shards};
+use crate::optimizer::{Optimizer, OptimizerKind};
 use crate::reference::{self, widen};
 
 /// Images in a shard.
@@ -46,6 +48,11 @@ pub(super) fn table() -> Vec<Entry> {
     table
 }
 
+/// Of those, the layers that training may do over a whole batch.
+pub(super) fn table_of_rows() -> Vec<Entry> {
+    table().into_iter().filter(|entry| entry.positions == 1).collect()
+}
+
 /// Inputs, the output's gradients, weights.
 fn draw(entry: &Entry, numbers: Numbers) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let rows = entry.images * entry.positions;
@@ -53,11 +60,122 @@ fn draw(entry: &Entry, numbers: Numbers) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     (x, dy, numbers.draw(entry.weights_len(), 2))
 }
 
-/// What the layer itself makes.
-pub(super) fn run(entry: &Entry, numbers: Numbers) -> Made<f32> {
+fn layer(entry: &Entry) -> Dense {
     let layer = Dense::new(entry.inputs, entry.units).positions(entry.positions).at(AT);
     let layer = if entry.bias { layer } else { layer.no_bias() };
-    let layer = if entry.relu { layer.relu() } else { layer };
+    if entry.relu { layer.relu() } else { layer }
+}
+
+/// A layer that works on its batch as a whole.
+struct Batch {
+    layer: Dense,
+    weights: Vec<f32>,
+    packed: Vec<f32>,
+    exchange: Exchange,
+    /// Of all shards: inputs, then the outputs' gradients.
+    floats: Vec<f32>,
+    stride: usize,
+    images: usize,
+    x_len: usize,
+}
+
+impl Batch {
+    fn new(entry: &Entry, numbers: Numbers) -> Self {
+        let layer = layer(entry);
+        let (x, _, weights) = draw(entry, numbers);
+        let weights = [part(AT.weights, 0, 0.0), weights].concat();
+        let mut packed = part(AT.packed, layer.packed_len(), 0.0);
+        layer.pack(&weights, &mut packed);
+        let stride = SHARD * (entry.inputs + entry.units);
+        let mut floats = vec![f32::NAN; entry.images.div_ceil(SHARD) * stride];
+        for (arena, x) in floats.chunks_exact_mut(stride).zip(x.chunks(SHARD * entry.inputs)) {
+            arena[..x.len()].copy_from_slice(x);
+        }
+        // One that has held a larger batch.
+        let mut exchange = Exchange::new(entry.images + 20, AT.exchange + layer.exchange_len());
+        exchange.from_mut(0).fill(f32::NAN);
+        let (images, x_len) = (entry.images, entry.inputs);
+        Self { layer, weights, packed, exchange, floats, stride, images, x_len }
+    }
+
+    fn shards(&self) -> Shards<'_> {
+        Shards { floats: &self.floats, stride: self.stride, shard: SHARD, count: self.images }
+    }
+
+    /// The passes of the shards, by number and images.
+    fn passes(&self) -> impl Iterator<Item = (usize, Pass, usize)> + use<> {
+        let images = self.images;
+        (0..images).step_by(SHARD).enumerate().map(move |(shard, first)| {
+            let pass = Pass::Training { seed: 0, step: 0, first: first as u64 };
+            (shard, pass, SHARD.min(images - first))
+        })
+    }
+
+    fn forward(&mut self, units: usize) -> Vec<f32> {
+        let (layer, mut exchange) =
+            (self.layer, std::mem::replace(&mut self.exchange, Exchange::new(0, 0)));
+        layer.couple(&self.packed, self.shards().rows(0), &mut exchange);
+        self.exchange = exchange;
+        let mut y = Vec::new();
+        for (_, pass, count) in self.passes() {
+            let mut rows = vec![f32::NAN; count * units];
+            layer.take(&self.exchange, pass, &mut rows);
+            y.extend(rows);
+        }
+        y
+    }
+
+    /// The input's gradients, and the weights'; with `moves` the optimizer's step instead.
+    fn backward(
+        &mut self,
+        y: &[f32],
+        dy: &[f32],
+        units: usize,
+        optimizer: &mut Optimizer,
+        moves: bool,
+    ) -> [Vec<f32>; 2] {
+        for (shard, _, count) in self.passes().collect::<Vec<_>>() {
+            let at = shard * self.stride + SHARD * self.x_len;
+            let own = shard * SHARD * units..(shard * SHARD + count) * units;
+            let rows = &mut self.floats[at..at + count * units];
+            rows.copy_from_slice(&dy[own.clone()]);
+            self.layer.stop(&y[own], rows);
+        }
+        let (mut weights, mut packed) = (self.weights.clone(), self.packed.clone());
+        let mut exchange = std::mem::replace(&mut self.exchange, Exchange::new(0, 0));
+        let mut gradients = part(AT.weights, self.layer.weights_len(), f32::NAN);
+        let mut learner = optimizer.learner(moves, &mut weights, &mut packed, &mut gradients);
+        let dy = self.shards().rows(SHARD * self.x_len);
+        self.layer.couple_back(dy, false, &mut exchange, &mut learner);
+        (self.exchange, self.weights, self.packed) = (exchange, weights, packed);
+        let mut dx = Vec::new();
+        for (_, pass, count) in self.passes() {
+            let mut rows = vec![f32::NAN; count * self.x_len];
+            self.layer.take_back(&self.exchange, pass, &mut rows);
+            dx.extend(rows);
+        }
+        [dx, unguarded(AT.weights, &gradients)]
+    }
+}
+
+fn optimizer(layer: &Dense) -> Optimizer {
+    Optimizer::new(OptimizerKind::RMSPROP, AT.weights + layer.weights_len())
+}
+
+/// What a layer makes that works on its batch as a whole.
+pub(super) fn run_batch(entry: &Entry, numbers: Numbers) -> Made<f32> {
+    let (_, dy, _) = draw(entry, numbers);
+    let mut batch = Batch::new(entry, numbers);
+    let output = batch.forward(entry.units);
+    let mut optimizer = optimizer(&batch.layer);
+    let [input_gradient, weight_gradient] =
+        batch.backward(&output, &dy, entry.units, &mut optimizer, false);
+    Made { output, input_gradient, weight_gradient }
+}
+
+/// What the layer itself makes.
+pub(super) fn run(entry: &Entry, numbers: Numbers) -> Made<f32> {
+    let layer = layer(entry);
     let (x, dy, weights) = draw(entry, numbers);
     let weights = [part(AT.weights, 0, 0.0), weights].concat();
     let mut packed = part(AT.packed, layer.packed_len(), 0.0);
@@ -111,6 +229,43 @@ fn run_slow(entry: &Entry, numbers: Numbers) -> Made<f64> {
         weight_gradient.extend(slow.grad_bias(&dy));
     }
     Made { output, input_gradient: slow.grad_input(kernel, &dy), weight_gradient }
+}
+
+/// On noise to the last bit: both sum in one order.
+#[test]
+fn a_batch_as_a_whole_is_like_its_shards() {
+    for entry in table_of_rows() {
+        for numbers in [Numbers::Exact, Numbers::Noise] {
+            let (whole, shards) = (run_batch(&entry, numbers), run(&entry, numbers));
+            assert!(whole.bits() == shards.bits(), "{entry:?} {numbers:?}");
+        }
+    }
+}
+
+#[test]
+fn a_step_at_once_is_like_gradients_and_a_step() {
+    for entry in table_of_rows() {
+        let (_, dy, _) = draw(&entry, Numbers::Noise);
+        let [at_once, apart] = [true, false].map(|moves| {
+            let mut batch = Batch::new(&entry, Numbers::Noise);
+            let layer = batch.layer;
+            let mut optimizer = optimizer(&layer);
+            let mut dx = Vec::new();
+            for _ in 0..2 {
+                let y = batch.forward(entry.units);
+                let [back, gradients] = batch.backward(&y, &dy, entry.units, &mut optimizer, moves);
+                dx.push(back);
+                if !moves {
+                    let gradients = [part(AT.weights, 0, 0.0), gradients].concat();
+                    let range = AT.weights..gradients.len();
+                    optimizer.step(&mut batch.weights, &gradients, &[range]);
+                    layer.pack(&batch.weights, &mut batch.packed);
+                }
+            }
+            (batch.weights, batch.packed, optimizer.slots()[0].to_vec(), dx)
+        });
+        assert!(at_once == apart, "{entry:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,206 @@
+//! A large `Dense` in training: over the whole batch at once, in parallel over units on the way
+//! forward and over inputs on the way back, so that a batch reads the weights twice and each core
+//! keeps its part of them. The optimizer's step is part of the way back.
+
+use ndarray::{ArrayViewMut3, Axis};
+use rayon::prelude::*;
+
+use super::Dense;
+use crate::exchange::Exchange;
+use crate::kernel::elementwise;
+use crate::kernel::matmul::{panels_len, transpose_panel};
+use crate::kernel::products::{self, Outer};
+use crate::kernel::rmsprop;
+use crate::kernel::simd::COLUMNS;
+use crate::network::{Pass, Rows};
+use crate::optimizer::Learner;
+
+/// Its part of the exchange.
+struct Parts<'a> {
+    /// Inputs, in panels of sixteen images.
+    x: &'a mut [f32],
+    /// Outputs, and on the way back their gradients: of sixteen units, a row for each image.
+    y: &'a mut [f32],
+    /// Gradients of the outputs, in panels of sixteen images.
+    dy: &'a mut [f32],
+    /// Gradients of the inputs: of sixteen inputs, a row for each image.
+    dx: &'a mut [f32],
+}
+
+const fn whole(floats: usize) -> usize {
+    floats.next_multiple_of(COLUMNS)
+}
+
+impl Dense {
+    /// Floats of its part of an exchange, for each image.
+    #[must_use]
+    pub const fn exchange_len(&self) -> usize {
+        self.inputs + whole(self.units) + self.units + whole(self.inputs)
+    }
+
+    fn parts<'a>(&self, exchange: &'a mut Exchange) -> Parts<'a> {
+        let images = exchange.images();
+        let (x, rest) = exchange.from_mut(self.at.exchange).split_at_mut(self.inputs * images);
+        let (y, rest) = rest.split_at_mut(whole(self.units) * images);
+        let (dy, rest) = rest.split_at_mut(self.units * images);
+        let (dx, _) = rest.split_at_mut(whole(self.inputs) * images);
+        Parts { x, y, dy, dx }
+    }
+
+    /// The outputs of all images, for [`take`](Self::take), from their inputs `x`.
+    pub fn couple(&self, packed: &[f32], x: Rows<'_>, exchange: &mut Exchange) {
+        let (images, groups) = (exchange.images(), x.count.div_ceil(COLUMNS));
+        let Parts { x: panels, y, .. } = self.parts(exchange);
+        let panels = &mut panels[..groups * COLUMNS * self.inputs];
+        gather(x, self.inputs, panels);
+        let packed = &packed[self.at.packed..][..self.packed_len()];
+        let (kernel, bias) = packed.split_at(panels_len(self.inputs, self.units));
+        let kernel = kernel.par_chunks_exact(self.inputs * COLUMNS);
+        let panels = &*panels;
+        y.par_chunks_exact_mut(images * COLUMNS).zip(kernel).enumerate().for_each(
+            |(p, (y, kernel))| {
+                let bias = if self.bias { &bias[p * COLUMNS..][..COLUMNS] } else { &[] };
+                let y = &mut y[..groups * COLUMNS * COLUMNS];
+                products::forward(panels, self.inputs, kernel, bias, self.relu, y);
+            },
+        );
+    }
+
+    /// The outputs `y` of a shard's images.
+    pub fn take(&self, exchange: &Exchange, pass: Pass, y: &mut [f32]) {
+        let from = exchange.from(self.at.exchange + self.inputs);
+        spread(from, exchange.images(), pass, self.units, y);
+    }
+
+    /// The input gradients `dx` of a shard's images.
+    pub fn take_back(&self, exchange: &Exchange, pass: Pass, dx: &mut [f32]) {
+        let before = self.inputs + whole(self.units) + self.units;
+        let from = exchange.from(self.at.exchange + before);
+        spread(from, exchange.images(), pass, self.inputs, dx);
+    }
+
+    /// A shard's images: turns `dy`, the gradient of the output `y`, into that before the relu.
+    pub fn stop(&self, y: &[f32], dy: &mut [f32]) {
+        if self.relu {
+            elementwise::mask(dy, y);
+        }
+    }
+
+    /// From `dy`, what [`stop`](Self::stop) left of the outputs' gradients, the inputs' for
+    /// [`take_back`](Self::take_back) unless `first`, nothing before it learning; and the weights',
+    /// or the optimizer's step.
+    pub fn couple_back(
+        &self,
+        dy: Rows<'_>,
+        first: bool,
+        exchange: &mut Exchange,
+        learner: &mut Learner<'_>,
+    ) {
+        let (images, rows) = (exchange.images(), whole(dy.count));
+        let Parts { x, y, dy: panels, dx } = self.parts(exchange);
+        let panels = &mut panels[..rows * self.units];
+        if !first {
+            gather(dy, self.units, panels);
+        }
+        y.par_chunks_exact_mut(images * COLUMNS).enumerate().for_each(|(p, y)| {
+            cut(dy, self.units, p * COLUMNS, &mut y[..rows * COLUMNS]);
+        });
+        let outer = Outer {
+            images: &x[..rows * self.inputs],
+            inputs: self.inputs,
+            first: 0,
+            gradients: y,
+            stride: images * COLUMNS,
+            units: self.units,
+        };
+        let panels = &*panels;
+        let back = |kernel: &[f32], dx: &mut [f32]| {
+            if !first {
+                products::backward(kernel, self.units, panels, &mut dx[..rows * COLUMNS]);
+            }
+        };
+        let dx = dx.par_chunks_exact_mut(images * COLUMNS);
+        let tensor = self.at.weights..self.at.weights + self.kernel_len();
+        let part = COLUMNS * self.units;
+        let Learner { weights, packed, gradients, squares, rule } = learner;
+        if let Some(rule) = *rule {
+            let packed = &mut packed[self.at.packed..][..panels_len(self.inputs, self.units)];
+            let shape = (self.units.div_ceil(COLUMNS), self.inputs, COLUMNS);
+            let mut packed =
+                ArrayViewMut3::from_shape(shape, packed).expect("as long as its panels");
+            let packed = packed.axis_chunks_iter_mut(Axis(1), COLUMNS).into_par_iter();
+            weights[tensor.clone()]
+                .par_chunks_mut(part)
+                .zip(squares[tensor].par_chunks_mut(part))
+                .zip(packed)
+                .zip(dx)
+                .enumerate()
+                .for_each(|(p, (((weights, squares), mut packed), dx))| {
+                    back(weights, dx);
+                    let outer = Outer { first: p * COLUMNS, ..outer };
+                    let mut packed = packed
+                        .outer_iter_mut()
+                        .map(|rows| rows.into_slice().expect("rows of a panel lie side by side"));
+                    products::descend(outer, rule, weights, squares, &mut packed);
+                });
+        } else {
+            gradients[tensor.clone()]
+                .par_chunks_mut(part)
+                .zip(weights[tensor].par_chunks(part))
+                .zip(dx)
+                .enumerate()
+                .for_each(|(p, ((gradients, weights), dx))| {
+                    back(weights, dx);
+                    products::gradients(Outer { first: p * COLUMNS, ..outer }, gradients);
+                });
+        }
+        if self.bias {
+            self.step_bias(dy, learner);
+        }
+    }
+
+    fn step_bias(&self, dy: Rows<'_>, learner: &mut Learner<'_>) {
+        let tensor = self.at.weights + self.kernel_len()..self.at.weights + self.weights_len();
+        let Learner { weights, packed, gradients, squares, rule } = learner;
+        let gradients = &mut gradients[tensor.clone()];
+        gradients.fill(0.0);
+        for image in 0..dy.count {
+            elementwise::add(gradients, dy.row(image, self.units));
+        }
+        if let Some(rule) = *rule {
+            let bias = &mut weights[tensor.clone()];
+            rmsprop::step(rule, bias, gradients, &mut squares[tensor]);
+            let at = self.at.packed + panels_len(self.inputs, self.units);
+            packed[at..][..self.units].copy_from_slice(bias);
+        }
+    }
+}
+
+/// Puts rows of `width` floats into panels of sixteen images, zeros where there are fewer.
+fn gather(rows: Rows<'_>, width: usize, panels: &mut [f32]) {
+    panels.par_chunks_exact_mut(width * COLUMNS).enumerate().for_each(|(group, panel)| {
+        let first = group * COLUMNS;
+        let images = first..rows.count.min(first + COLUMNS);
+        transpose_panel(panel, images.map(|image| rows.row(image, width)));
+    });
+}
+
+/// Sixteen columns from `first` on of all rows, zeros where there are none.
+fn cut(rows: Rows<'_>, width: usize, first: usize, to: &mut [f32]) {
+    let count = COLUMNS.min(width - first);
+    for (image, to) in to.chunks_exact_mut(COLUMNS).enumerate() {
+        to.fill(0.0);
+        if image < rows.count {
+            to[..count].copy_from_slice(&rows.row(image, width)[first..first + count]);
+        }
+    }
+}
+
+/// The rows of `pass`'s images, `width` floats each, from blocks of sixteen columns.
+fn spread(blocks: &[f32], images: usize, pass: Pass, width: usize, rows: &mut [f32]) {
+    for (row, image) in rows.chunks_exact_mut(width).zip(pass.first()..) {
+        for (part, block) in row.chunks_mut(COLUMNS).zip(blocks.chunks_exact(images * COLUMNS)) {
+            part.copy_from_slice(&block[image * COLUMNS..][..part.len()]);
+        }
+    }
+}
