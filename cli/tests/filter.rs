@@ -109,13 +109,16 @@ fn files_that_are_no_pictures_are_refused() {
     let folder = folder.path();
     let png = encode(&RgbImage::new(3, 2), Format::Png).unwrap();
     fs::write(folder.join("cut.png"), &png[..png.len() / 2]).unwrap();
+    let jpeg = fs::read(photograph("astronaut.jpg")).unwrap();
+    fs::write(folder.join("cut.jpg"), &jpeg[..1000]).unwrap();
     fs::write(folder.join("page.png"), "<html>").unwrap();
     fs::write(folder.join("empty.png"), "").unwrap();
     // A header that claims 50,000 x 50,000 pixels.
     let mut huge = png.clone();
     huge[16..24].copy_from_slice(&[0, 0, 0xc3, 0x50, 0, 0, 0xc3, 0x50]);
     fs::write(folder.join("huge.png"), &huge).unwrap();
-    for name in ["cut.png", "page.png", "empty.png", "huge.png", "absent.png", "."] {
+    let names = ["cut.png", "cut.jpg", "page.png", "empty.png", "huge.png", "absent.png", "."];
+    for name in names {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cnn"));
         command.current_dir(folder).args(["filter", name, "-k", "blur", "-o", "out.png"]);
         let refused = command.output().unwrap();

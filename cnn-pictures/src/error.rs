@@ -83,8 +83,12 @@ pub enum Error {
     #[error("{0}")]
     BadKernel(String),
     /// A file that is no PNG or JPEG, or a damaged one.
-    #[error("cannot read the picture: {0}")]
+    // Some decoders end what they say with a line break.
+    #[error("cannot read the picture: {}", .0.to_string().trim_end())]
     Decode(#[source] image::ImageError),
+    /// A PNG or JPEG without its end.
+    #[error("cannot read the picture: its file is cut, the end is missing")]
+    Cut,
     /// The encoder refused.
     #[error("cannot encode the picture: {0}")]
     Encode(#[source] image::ImageError),

@@ -205,6 +205,9 @@ pub enum FileProblem {
     /// The image cannot be decoded.
     #[error("cannot be decoded as PNG or JPEG: {0}")]
     Image(String),
+    /// The file of an image has lost its end. A decoder would fill the rest with grey.
+    #[error("an image that is cut: its end is missing")]
+    ImageCut,
     /// An image of another size, where only one size is taken.
     #[error(
         "an image of {} x {} pixels (height x width), {} x {} {expectation}",

@@ -1,7 +1,7 @@
 //! Folders of PNG and JPEG images, one subfolder for each class.
 
 use std::fs;
-use std::io::{self, BufReader};
+use std::io::{self, Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
 use image::imageops::{FilterType, crop_imm, resize};
@@ -21,6 +21,9 @@ const SIDE_LIMIT: u32 = 16_384;
 
 /// The most bytes that a decoded image may take: 67 million pixels of 16 bits in four channels.
 const DECODED_LIMIT: u64 = 1 << 29;
+
+/// The most bytes of a file: hardly any is longer than what becomes of it.
+const FILE_LIMIT: u64 = DECODED_LIMIT;
 
 /// The most bytes that one byte of a file can become: deflate's 1032, of one bit a pixel with a
 /// palette of three bytes each.
@@ -231,9 +234,9 @@ where
 }
 
 fn decode(path: &Path) -> Result<DynamicImage, FileProblem> {
-    let file = open_seekable(path)?;
-    let file_len = file.metadata().map_err(FileProblem::io)?.len();
-    let mut reader = ImageReader::new(BufReader::new(file));
+    let bytes = file_bytes(path)?;
+    let file_len = bytes.len() as u64;
+    let mut reader = ImageReader::new(Cursor::new(&bytes));
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODED_LIMIT);
     limits.max_image_width = Some(SIDE_LIMIT);
@@ -250,11 +253,27 @@ fn decode(path: &Path) -> Result<DynamicImage, FileProblem> {
         let text = format!("{rows} x {columns} pixels declared in a file of {file_len} bytes");
         return Err(FileProblem::Image(text));
     }
+    if cnn_images::is_cut(&bytes) {
+        return Err(FileProblem::ImageCut);
+    }
     // Cameras store how they were held. Where that cannot be read, the image is taken as it lies.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(image_problem)?;
     image.apply_orientation(orientation);
     Ok(image)
+}
+
+fn file_bytes(path: &Path) -> Result<Vec<u8>, FileProblem> {
+    let file = open_seekable(path)?;
+    let declared = file.metadata().map_err(FileProblem::io)?.len();
+    if declared > FILE_LIMIT {
+        let declared = u128::from(declared);
+        return Err(FileProblem::TooLarge { declared, limit: FILE_LIMIT });
+    }
+    let mut bytes = Vec::with_capacity(declared as usize);
+    // A file that grows in the meantime is read as far as it went.
+    file.take(declared).read_to_end(&mut bytes).map_err(FileProblem::io)?;
+    Ok(bytes)
 }
 
 /// As OpenCV rounds it: the weights in units of 2^-15.
@@ -278,10 +297,8 @@ fn too_large(rows: u32, columns: u32) -> FileProblem {
 }
 
 fn image_problem(error: ImageError) -> FileProblem {
-    match error {
-        ImageError::IoError(error) if error.raw_os_error().is_some() => FileProblem::io(error),
-        error => FileProblem::Image(error.to_string()),
-    }
+    // Some decoders end what they say with a line break.
+    FileProblem::Image(error.to_string().trim_end().to_owned())
 }
 
 /// The subfolders of a folder, with their names, in the order of these.

@@ -150,3 +150,26 @@ fn a_folder_that_does_not_do_says_which_file() {
     let said = images.load(&file).unwrap_err().to_string();
     assert_eq!(said, format!("{}: is a file, not a directory", file.display()));
 }
+
+/// Wherever it is cut: no grey rest is learned in silence.
+#[test]
+fn images_that_are_cut_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cut");
+    let images = Images::new(5, 7).sizing(Sizing::Resize);
+    for name in ["small.png", "smooth.jpg", "turned.jpg"] {
+        let bytes = fs::read(shipped(name)).unwrap();
+        for end in 0..bytes.len() {
+            write(&path, &bytes[..end]);
+            let message = images.read(&path).expect_err(name).to_string();
+            assert!(message.starts_with(&format!("{}: ", path.display())), "{message}");
+        }
+        // What some programs append does no harm.
+        write(&path, [&bytes[..], b"more"].concat());
+        assert!(images.read(&path).is_ok(), "{name}");
+    }
+    let bytes = fs::read(shipped("smooth.jpg")).unwrap();
+    write(&path, &bytes[..bytes.len() - 9]);
+    let said = images.read(&path).unwrap_err().to_string();
+    assert_eq!(said, format!("{}: an image that is cut: its end is missing", path.display()));
+}

@@ -31,10 +31,8 @@ pub fn run(image: &[u8], kernel: &str) -> Result<Vec<u8>, Refused> {
     let kernel: Kernel = kernel.parse()?;
     // The size stands in the first bytes: nothing of a picture too large is unpacked.
     let reader = ImageReader::new(Cursor::new(image)).with_guessed_format();
-    let size = reader
-        .map_err(|error| error.to_string())
-        .and_then(|reader| reader.into_dimensions().map_err(|error| error.to_string()));
-    let (width, height) = size.map_err(Refused::Bad)?;
+    let size = reader.map_err(Into::into).and_then(ImageReader::into_dimensions);
+    let (width, height) = size.map_err(Error::Decode)?;
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(Refused::TooLarge(format!(
             "the image has {width} x {height} pixels, and {MAX_PIXELS} is the most"
