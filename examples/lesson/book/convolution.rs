@@ -87,7 +87,7 @@ fn connections(page: &mut Page) {
     );
     let row = |name: &str, what: &str, outputs: &[usize], params: usize| {
         let outputs: Vec<String> = outputs.iter().map(ToString::to_string).collect();
-        [name.to_owned(), what.to_owned(), outputs.join(" × "), thousands(params)]
+        [name.to_owned(), what.to_owned(), outputs.join("\u{a0}×\u{a0}"), thousands(params)]
     };
     page.table(&[
         ["layer", "each output sees", "outputs", "parameters"].map(str::to_owned),

@@ -54,7 +54,8 @@ pub fn chapter(page: &mut Page) -> Result<()> {
     page.picture(
         &sample_grid(&pair, &["sobel_x", "sobel_y"], 2, 256)?,
         "Upright edges and level edges: correlation, the border reflected without repeating its pixels, \
-         results moved into 0 to 255, as OpenCV's `filter2D` does it.",
+         results cut off at 0 and 255, as OpenCV's `filter2D` does it. What is below 0 is black, so that \
+         only edges show behind which it gets brighter, to the right or further down.",
     )?;
     page.say(
         "On pictures of your own: `cnn filter PICTURE --kernel sobel_x --out edges.png`. As a network it \

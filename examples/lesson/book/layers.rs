@@ -25,7 +25,8 @@ pub fn chapter(page: &mut Page, model: &Model<MnistCnn>, digits: &Sets) -> Resul
     );
     page.picture(
         &cnn_pictures::kernels(&kernels, 8, 48)?,
-        "The 32 kernels of the first layer. The middle grey is zero: brighter adds, darker takes away.",
+        "The 32 kernels of the first layer, each on a scale of its own. The middle grey is zero: brighter \
+         adds, darker takes away.",
     )?;
 
     let mut inspector = Inspector::new(model);
@@ -34,7 +35,8 @@ pub fn chapter(page: &mut Page, model: &Model<MnistCnn>, digits: &Sets) -> Resul
     page.heading("One digit on its way");
     page.say(
         "A feature map shows how strongly a layer found its pattern where: 32 maps behind the first \
-         convolution, 64 smaller ones behind the second.",
+         convolution, 64 smaller ones behind the second. Each has colours of its own, from its smallest \
+         value in dark violet to its largest in yellow.",
     );
     for (layer, side) in [("conv2d", 84), ("conv2d_1", 56)] {
         let maps = seen.feature_maps(layer)?;
@@ -64,15 +66,15 @@ pub fn chapter(page: &mut Page, model: &Model<MnistCnn>, digits: &Sets) -> Resul
         "To learn what a feature stands for, look for the places in all test digits where it is \
          strongest, after Zeiler and Fergus (2014). Left the nine strongest patches, each as large as \
          what the layer can see; right what in them it reacts to, by guided backpropagation \
-         (Springenberg et al. 2015), grey being nothing.",
+         (Springenberg et al. 2015), grey being nothing. A feature that no digit excites has empty tiles.",
     );
     for layer in ["conv2d", "conv2d_1"] {
         let caption = format!("The first {FEATURES} features of `{layer}`.");
         page.picture(&patches(&mut inspector, digits, layer)?, &caption)?;
     }
     page.say(
-        "Behind the first convolution features are dots and edges; behind the second they are ends, bends \
-         and corners of strokes. To try digits of your own: `cargo run --release --example playground`.",
+        "Behind the first convolution features are dots and edges; behind the second they are pieces of \
+         strokes: level, upright and slanted ones, bends and ends. To try digits of your own: `cargo run --release --example playground`.",
     );
     Ok(())
 }

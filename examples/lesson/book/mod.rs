@@ -69,8 +69,8 @@ pub fn write(options: &Options, log: &mut (dyn Write + Send)) -> Result<String> 
 
     Ok(page.finish(
         "Convolutional networks, from pixels to features",
-        "An introduction in seven chapters. All numbers and pictures on this page were computed on the \
-         machine that made it, by networks that it trained in the meantime.",
+        "An introduction in seven chapters. What is computed on this page was computed by the machine that \
+         made it, much of it by networks that it trained in the meantime.",
     ))
 }
 

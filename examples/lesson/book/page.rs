@@ -39,9 +39,14 @@ impl Page {
         let _ = writeln!(self.body, "<p class=\"missing\">{}</p>", with_code(text));
     }
 
-    /// Lines of code or of a log.
+    /// Lines of code, which keep their places.
     pub fn code(&mut self, lines: &str) {
         let _ = writeln!(self.body, "<pre>{}</pre>", escape(lines.trim_end()));
+    }
+
+    /// Lines of a log, which are broken where the page is too narrow.
+    pub fn log(&mut self, lines: &str) {
+        let _ = writeln!(self.body, "<pre class=\"log\">{}</pre>", escape(lines.trim_end()));
     }
 
     /// A table; its first row names the columns.

@@ -63,8 +63,9 @@ pub fn chapter(
     let kernels = kernels.into_dimensionality()?;
     page.picture(
         &cnn_pictures::kernels(&kernels, 8, 64)?,
-        "The 16 kernels of its first layer, 2 × 2 pixels of three colours: some tell light from dark, \
-         others one colour from another.",
+        "The 16 kernels of its first layer, 2 × 2 pixels of three colours, each on a scale of its own. \
+         The middle grey is zero; red, green and blue are brighter where they add, darker where they \
+         take away.",
     )?;
     Ok(())
 }

@@ -80,7 +80,7 @@ pub fn show<N: Network>(
     test: &Dataset,
     options: &Options,
 ) -> Result<()> {
-    page.code(&trained.lines);
+    page.log(&trained.lines);
     let values = |monitor| -> Vec<f32> {
         trained.history.values(monitor).map(|value| value as f32).collect()
     };
@@ -92,8 +92,8 @@ pub fn show<N: Network>(
     })?;
     page.drawing(
         &curves,
-        "Loss and accuracy by epoch. Where the validation loss rises again, the network has begun to \
-         learn its training images by heart.",
+        "Loss and accuracy by epoch. Where the training loss still falls and the validation loss only \
+         rises, the network has begun to learn its training images by heart.",
     );
     let found = trained.model.evaluate(&test.examples())?;
     page.say(&format!(
@@ -153,9 +153,11 @@ pub fn chapter(
     ));
     let trained = train::<MnistCnn>(rest, validation, options, log)?;
     show(page, &trained, &digits.test, options)?;
-    page.say(
-        "With the 60,000 training digits of the full MNIST, ten passes bring this network to about \
-         99.2 %: `cargo run --release --example mnist_cnn -- --data DIR`.",
-    );
+    if digits.train.len() < 60_000 {
+        page.say(
+            "With the 60,000 training digits of the full MNIST, ten passes bring this network to about \
+             99.2 %: `cargo run --release --example mnist_cnn -- --data DIR`.",
+        );
+    }
     Ok(trained.model)
 }
