@@ -185,3 +185,42 @@ fn the_page() {
         assert!(html.contains(told), "{told}");
     }
 }
+
+/// Records of CIFAR-10: a class, then the planes of a picture in a colour of that class.
+fn photographs(count: u8) -> Vec<u8> {
+    let record = |i: u8| {
+        let class = i % 10;
+        let planes = [25 * class, 250 - 25 * class, 7 * i].map(|value| [value; 1024]);
+        [vec![class], planes.concat()].concat()
+    };
+    (0..count).flat_map(record).collect()
+}
+
+/// With photographs, the first tenth held out, there is nothing left to ask for.
+#[test]
+fn the_page_with_photographs() {
+    let out = tempfile::tempdir().unwrap();
+    let data = out.path().join("cifar-10-batches-bin");
+    std::fs::create_dir(&data).unwrap();
+    for batch in 1..=5 {
+        std::fs::write(data.join(format!("data_batch_{batch}.bin")), photographs(20)).unwrap();
+    }
+    std::fs::write(data.join("test_batch.bin"), photographs(40)).unwrap();
+    let dir = out.path().to_owned();
+    let options = Options { data: Some(dir.clone()), out: dir, epochs: 1, seed: 1, most: 128 };
+    let html = book::write(&options, &mut Vec::new()).unwrap();
+
+    assert!(!html.contains("is missing here"));
+    for told in [
+        "<td>(100, 32, 32, 3)</td><td>(40, 32, 32, 3)</td>",
+        "The first 36 photographs, 32 × 32 pixels each",
+        "90 photographs to train on, 10 for validation, 40 for the test.",
+        "of 40 test images",
+        "The 16 kernels of its first layer",
+        ">automobile</text>",
+    ] {
+        assert!(html.contains(told), "{told}");
+    }
+    assert_eq!(html.matches("predicted (true), blue where right").count() / 2, 2);
+    assert!(out.path().join("Cifar10Cnn.safetensors").exists());
+}
