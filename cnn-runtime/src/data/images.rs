@@ -243,7 +243,7 @@ fn decode(path: &Path) -> Result<DynamicImage, FileProblem> {
     limits.max_image_height = Some(SIDE_LIMIT);
     reader.limits(limits);
     let reader = reader.with_guessed_format().map_err(FileProblem::io)?;
-    let mut decoder = reader.into_decoder().map_err(image_problem)?;
+    let mut decoder = reader.into_decoder().map_err(|error| image_problem(&error))?;
     if decoder.total_bytes() > DECODED_LIMIT {
         let (columns, rows) = decoder.dimensions();
         return Err(too_large(rows, columns));
@@ -258,7 +258,7 @@ fn decode(path: &Path) -> Result<DynamicImage, FileProblem> {
     }
     // Cameras store how they were held. Where that cannot be read, the image is taken as it lies.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(image_problem)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| image_problem(&error))?;
     image.apply_orientation(orientation);
     Ok(image)
 }
@@ -296,7 +296,7 @@ fn too_large(rows: u32, columns: u32) -> FileProblem {
     FileProblem::ImageTooLarge { rows, columns }
 }
 
-fn image_problem(error: ImageError) -> FileProblem {
+fn image_problem(error: &ImageError) -> FileProblem {
     // Some decoders end what they say with a line break.
     FileProblem::Image(error.to_string().trim_end().to_owned())
 }
