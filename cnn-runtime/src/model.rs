@@ -135,7 +135,8 @@ impl<N: Network> Model<N> {
         work: impl Fn(usize, &mut [T], &mut [f32]) + Sync,
     ) {
         let stride = together * N::SINGLE_ARENA;
-        let count = rayon::current_num_threads().min((items.len() / each).div_ceil(together)).max(1);
+        let count =
+            rayon::current_num_threads().min((items.len() / each).div_ceil(together)).max(1);
         // Of several calls at a time one finds the arenas that the last has left.
         let left = self.arenas.lock().map(|mut left| std::mem::take(&mut *left));
         let mut arenas = left.unwrap_or_default();
