@@ -7,11 +7,12 @@ use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, LANES, Lanes, Listed, Patch, STOPPED, Vector, gather, list, scatter, vectorized,
+    COLUMNS, Distances, GroupsMut, LANES, Lanes, Listed, Patch, STOPPED, Vector, gather, list,
+    scatter, vectorized,
 };
 
 /// The most places in a window.
-pub const MAX_WINDOW: usize = 64;
+pub const MAX_WINDOW: usize = STOPPED as usize;
 
 /// A convolution without dilation, followed by max pooling whose windows neither overlap nor are
 /// padded. The first maximum in row-major order wins, as in Keras.
@@ -91,10 +92,12 @@ impl ConvPool {
         self.conv.forward_scratch() + self.pool[0] * self.conv.output()[1] * COLUMNS
     }
 
-    /// Scratch floats of `backward`: the padded input, its gradient, and the winners of a channel.
+    /// Scratch floats of `backward`: the padded input, its gradient, the winners of a channel, and those
+    /// of all channels by place.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
-        2 * self.image_len() + 2 * self.places()
+        let groups = self.pool[0] * self.pool[1] + self.conv.filters;
+        2 * self.image_len() + 2 * self.places() * if self.groups() { 1 + groups } else { 1 }
     }
 
     /// Its sizes for Winograd's algorithm, if that is how it goes: a tile for each whole window.
@@ -197,6 +200,12 @@ impl ConvPool {
             }
             elementwise::add(bias, &shard_bias[..bias.len()]);
         }
+    }
+
+    /// Whether the gradients of all channels are sorted by the patches that they meet: below eight
+    /// vectors of sixteen that takes longer than it saves.
+    const fn groups(&self) -> bool {
+        self.patch() > 8 * COLUMNS
     }
 
     /// How a patch lies in the padded image.
@@ -361,19 +370,27 @@ impl Window<'_> {
 }
 
 impl ConvPool {
-    /// For each place of a window the distance of its patch from the first place's, as bits.
+    /// The places of a window, as bits.
     #[inline(always)]
     fn places_in_window(&self) -> [f32; MAX_WINDOW] {
-        let ([down, across], [sy, sx]) = (self.pool, self.conv.strides);
-        let (width, inputs) = (self.conv.padded()[1], self.conv.input[2]);
         let mut places = [0.0; MAX_WINDOW];
-        for i in 0..down {
-            for j in 0..across {
-                let distance = (i * sy * width + j * sx) * inputs;
-                places[i * across + j] = f32::from_bits(distance as u32);
-            }
+        for (number, place) in places.iter_mut().enumerate() {
+            *place = f32::from_bits(number as u32);
         }
         places
+    }
+
+    #[inline(always)]
+    fn distances(&self) -> Distances {
+        let ([down, across], [sy, sx]) = (self.pool, self.conv.strides);
+        let (width, inputs) = (self.conv.padded()[1], self.conv.input[2]);
+        let mut distances = [0; 128];
+        for i in 0..down {
+            for j in 0..across {
+                distances[i * across + j] = ((i * sy * width + j * sx) * inputs) as u32;
+            }
+        }
+        distances
     }
 }
 
@@ -391,7 +408,8 @@ fn backward_body<L: Lanes>(
     let conv = &this.conv;
     let (image, scratch) = scratch.split_at_mut(this.image_len());
     let (image_gradient, scratch) = scratch.split_at_mut(this.image_len());
-    let (places, values) = scratch.split_at_mut(this.places());
+    let (places, scratch) = scratch.split_at_mut(this.places());
+    let (values, scratch) = scratch.split_at_mut(this.places());
     conv.pad(x, image);
     if dx.is_some() {
         image_gradient.fill(0.0);
@@ -400,19 +418,29 @@ fn backward_body<L: Lanes>(
     let (len, patch) = (this.patch(), this.in_image());
     let ([rows, columns, channels], [down, across]) = (this.output(), this.pool);
     let ([sy, sx], [_, width]) = (conv.strides, conv.padded());
+    let distances = this.distances();
     let steps = [down * sy * width * conv.input[2], across * sx * conv.input[2]];
     for c in 0..channels {
         let (winners, dy) = (&route[c..], &dy[c..]);
-        let listed = list(winners, dy, channels, [rows, columns], steps, places, values);
+        let listed =
+            list(winners, dy, channels, [rows, columns], steps, &distances, places, values);
         let listed = Listed { places: &places[..listed], gradients: &values[..listed] };
         for value in listed.gradients {
             bias[c] += value;
         }
         let own = c * len..(c + 1) * len;
         gather::<L>(listed, image, patch, &mut patch_gradients[own.clone()]);
-        if dx.is_some() {
+        if dx.is_some() && !this.groups() {
             scatter::<L>(listed, &patches[own], patch, image_gradient);
         }
+    }
+    if dx.is_some() && this.groups() {
+        let (places, scratch) = scratch.split_at_mut(this.places() * down * across);
+        let (ends, scratch) = scratch.split_at_mut(this.places() * down * across);
+        let (entries, values) = scratch.split_at_mut(this.places() * channels);
+        let groups = GroupsMut { places, ends, channels: entries, gradients: values };
+        let groups = groups.fill(route, dy, channels, [rows, columns], steps, &distances);
+        groups.scatter::<L>(patches, len, patch, image_gradient);
     }
     if let Some(dx) = dx {
         conv.crop(image_gradient, dx);
