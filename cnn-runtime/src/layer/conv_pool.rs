@@ -14,6 +14,17 @@ use crate::kernel::simd::{
 /// The most places in a window.
 pub const MAX_WINDOW: usize = STOPPED as usize;
 
+/// A window's places, as bits.
+const PLACES: [f32; MAX_WINDOW] = {
+    let mut places = [0.0; MAX_WINDOW];
+    let mut place = 0;
+    while place < MAX_WINDOW {
+        places[place] = f32::from_bits(place as u32);
+        place += 1;
+    }
+    places
+};
+
 /// A convolution without dilation, followed by max pooling whose windows neither overlap nor are
 /// padded. The first maximum in row-major order wins, as in Keras.
 #[derive(Clone, Copy, Debug)]
@@ -144,8 +155,7 @@ impl ConvPool {
         let packed = &packed[self.conv.at.packed..][..self.packed_len()];
         let route = route.unwrap_or_default();
         if let Some(winograd) = self.as_winograd() {
-            let (output, places, relu) = (self.output(), self.places_in_window(), self.conv.relu);
-            let tiles = Windows { output, places, relu, y, route };
+            let tiles = Windows { output: self.output(), relu: self.conv.relu, y, route };
             return convolve_tiles(&winograd, packed, x, tiles, scratch);
         }
         let (padded, rows) = scratch.split_at_mut(self.conv.forward_scratch());
@@ -259,7 +269,6 @@ fn convolve_tiles_body<L: Lanes>(
 /// Pools Winograd's tiles, of which each is a window.
 struct Windows<'a> {
     output: [usize; 3],
-    places: [f32; MAX_WINDOW],
     relu: bool,
     y: &'a mut [f32],
     route: &'a mut [f32],
@@ -273,7 +282,7 @@ impl Sink for Windows<'_> {
             output.store(to);
         }
         let window = Window { rows: &rows, width: 2 * COLUMNS, first: 0 };
-        let (best, winners) = window.pool([2, 2], &self.places, self.relu);
+        let (best, winners) = window.pool([2, 2], self.relu);
         let [_, columns, channels] = self.output;
         let at = (row * columns + column) * channels + filter;
         copy_columns(&mut self.y[at..], &best, channels - filter);
@@ -296,7 +305,6 @@ fn forward_body<L: Lanes>(
     let ([height, columns, channels], [down, across]) = (this.output(), this.pool);
     let width = conv.output()[1] * COLUMNS;
     let (panels, bias) = packed.split_at(panels_len(conv.taps(), channels));
-    let places = this.places_in_window();
     for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
         let bias = &bias[p * COLUMNS..];
         let count = channels - p * COLUMNS;
@@ -307,7 +315,7 @@ fn forward_body<L: Lanes>(
             }
             for column in 0..columns {
                 let window = Window { rows, width, first: column * across * COLUMNS };
-                let (best, winners) = window.pool(this.pool, &places, this.conv.relu);
+                let (best, winners) = window.pool(this.pool, this.conv.relu);
                 let at = (row * columns + column) * channels + p * COLUMNS;
                 copy_columns(&mut y[at..], &best, count);
                 if !route.is_empty() {
@@ -339,18 +347,13 @@ impl Window<'_> {
     /// The maxima, and the winners' places as bits; behind the relu if there is one, then
     /// [`STOPPED`] where it is flat.
     #[inline(always)]
-    fn pool(
-        &self,
-        [down, across]: [usize; 2],
-        places: &[f32; MAX_WINDOW],
-        relu: bool,
-    ) -> ([f32; COLUMNS], [f32; COLUMNS]) {
+    fn pool(&self, [down, across]: [usize; 2], relu: bool) -> ([f32; COLUMNS], [f32; COLUMNS]) {
         let mut best = [f32::NEG_INFINITY; COLUMNS];
-        let mut winners = [places[0]; COLUMNS];
+        let mut winners = [PLACES[0]; COLUMNS];
         for i in 0..down {
             for j in 0..across {
                 let values = &self.rows[self.first + i * self.width + j * COLUMNS..][..COLUMNS];
-                let place = places[i * across + j];
+                let place = PLACES[i * across + j];
                 for c in 0..COLUMNS {
                     // NaN wins and stays.
                     let wins = values[c] > best[c] || values[c].is_nan();
@@ -370,16 +373,6 @@ impl Window<'_> {
 }
 
 impl ConvPool {
-    /// The places of a window, as bits.
-    #[inline(always)]
-    fn places_in_window(&self) -> [f32; MAX_WINDOW] {
-        let mut places = [0.0; MAX_WINDOW];
-        for (number, place) in places.iter_mut().enumerate() {
-            *place = f32::from_bits(number as u32);
-        }
-        places
-    }
-
     #[inline(always)]
     fn distances(&self) -> Distances {
         let ([down, across], [sy, sx]) = (self.pool, self.conv.strides);
