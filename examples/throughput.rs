@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
-use cnn::{Cifar10Cnn, MnistCnn, MnistMlp};
+use cnn::{Cifar10Cnn, MnistCnn, MnistMlp, ResNet20};
 use cnn_runtime::data::{Dataset, Inputs, mnist};
 use cnn_runtime::rng::Rng;
 use cnn_runtime::{Model, Network, Settings, Trainer};
@@ -47,6 +47,8 @@ enum ModelName {
     MnistCnn,
     MnistMlp,
     Cifar10Cnn,
+    #[value(name = "resnet20")]
+    ResNet20,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,6 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ModelName::MnistCnn => measure::<MnistCnn>(&flags),
         ModelName::MnistMlp => measure::<MnistMlp>(&flags),
         ModelName::Cifar10Cnn => measure::<Cifar10Cnn>(&flags),
+        ModelName::ResNet20 => measure::<ResNet20>(&flags),
     });
     println!("{}", line?);
     Ok(())
@@ -69,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn measure<N: Network>(flags: &Flags) -> Result<Value, String> {
     let data = match flags.model {
-        ModelName::Cifar10Cnn => coloured_noise(),
+        ModelName::Cifar10Cnn | ModelName::ResNet20 => coloured_noise(),
         ModelName::MnistCnn | ModelName::MnistMlp => {
             mnist::load(&flags.data).map_err(|error| error.to_string())?.train
         }

@@ -14,8 +14,8 @@ struct Line([f32; LINE]);
 /// Floats in a cache line; what a [`Buffer`]'s length is rounded up to.
 pub const LINE: usize = 16;
 
-/// Floats on the heap, aligned to 64 bytes, zero at first.
-#[derive(Clone)]
+/// Floats on the heap, aligned to 64 bytes, zero at first; none by default.
+#[derive(Clone, Default)]
 pub struct Buffer {
     lines: Vec<Line>,
     len: usize,

@@ -10,7 +10,7 @@ use crate::buffer::{Buffer, Floats, Storage};
 use crate::data::{Examples, Inputs, Targets};
 use crate::exchange::Exchange;
 use crate::loss::{Target, argmax, crossentropy, softmax_crossentropy};
-use crate::model::{Arenas, Model, load, load_one, tensor};
+use crate::model::{Model, load, load_one, tensor};
 use crate::network::{Defaults, LossKind, Network, Pass, Regularizer, Shards};
 use crate::optimizer::{Optimizer, OptimizerKind};
 use crate::regularizer;
@@ -383,19 +383,19 @@ impl<N: Network> Model<N> {
     /// If a class is out of range.
     #[must_use]
     pub fn score(&self, examples: &Examples<'_>, loss: LossKind) -> Totals {
-        let mut shards = vec![Totals::default(); examples.len().div_ceil(N::SHARD)];
-        Arenas::new::<N>().sweep(&mut shards, 1, |shard, totals, arena| {
-            let first = shard * N::SHARD;
-            let count = (examples.len() - first).min(N::SHARD);
-            load::<N>(examples.inputs, first.., &mut N::inputs(arena, N::SHARD)[..count]);
-            N::forward(self.packed(), Pass::Inference, count, N::SHARD, arena, None);
-            for (i, scores) in N::scores(arena, N::SHARD)[..count].iter().enumerate() {
+        let together = N::TOGETHER;
+        let mut images = vec![Totals::default(); examples.len()];
+        self.sweep(&mut images, 1, together, |first, totals, arena| {
+            let count = totals.len();
+            load::<N>(examples.inputs, first.., &mut N::inputs(arena, together)[..count]);
+            N::forward(self.packed(), Pass::Inference, count, together, arena, None);
+            for (i, scores) in N::scores(arena, together)[..count].iter().enumerate() {
                 let target = target::<N>(examples, first + i);
-                totals[0] += score::<N>(loss, scores, target, 1.0, &mut []);
+                totals[i] = score::<N>(loss, scores, target, 1.0, &mut []);
             }
         });
         let mut all = Totals::default();
-        for totals in shards {
+        for totals in images {
             all += totals;
         }
         all.penalise(regularizer::penalty::<N>(self.weights()));

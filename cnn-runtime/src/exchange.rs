@@ -26,13 +26,13 @@ impl Exchange {
 
     /// The part of all images that starts at `at` floats of each.
     #[must_use]
-    pub(crate) fn from(&self, at: usize) -> &[f32] {
+    pub(crate) fn part(&self, at: usize) -> &[f32] {
         &self.floats[at * self.images..]
     }
 
     /// The same, to write.
     #[must_use]
-    pub(crate) fn from_mut(&mut self, at: usize) -> &mut [f32] {
+    pub(crate) fn part_mut(&mut self, at: usize) -> &mut [f32] {
         &mut self.floats[at * self.images..]
     }
 }

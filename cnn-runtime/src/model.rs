@@ -1,6 +1,7 @@
 //! A network with its weights, and predictions.
 
 use std::fmt;
+use std::sync::Mutex;
 
 use ndarray::{Array2, ArrayViewD, IxDyn};
 use rayon::prelude::*;
@@ -16,13 +17,19 @@ use crate::rng::Rng;
 pub struct Model<N: Network> {
     weights: Storage<N::Weights>,
     packed: Storage<N::Packed>,
+    /// What predictions work in, kept from one to the next.
+    arenas: Mutex<Buffer>,
 }
 
 impl<N: Network> Model<N> {
     /// A network with fresh weights: the same for the same seed, on every machine.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let mut model = Self { weights: Storage::zeroed(), packed: Storage::zeroed() };
+        let mut model = Self {
+            weights: Storage::zeroed(),
+            packed: Storage::zeroed(),
+            arenas: Mutex::default(),
+        };
         model.update(|weights| initialize::<N>(weights, seed));
         model
     }
@@ -104,23 +111,59 @@ impl<N: Network> Model<N> {
         }
         let mut all = Array2::zeros((images, outputs));
         let rows = all.as_slice_mut().expect("a new array is contiguous");
-        let mut arenas = Arenas::new::<N>();
-        arenas.sweep(rows, N::SHARD * outputs, |shard, rows, arena| {
+        // Each image's outputs are the same in any company, so that threads may share evenly.
+        let together = images.div_ceil(rayon::current_num_threads()).clamp(1, N::TOGETHER);
+        self.sweep(rows, outputs, together, |first, rows, arena| {
             let count = rows.len() / outputs;
-            load::<N>(inputs, shard * N::SHARD.., &mut N::inputs(arena, N::SHARD)[..count]);
-            N::forward(self.packed(), Pass::Inference, count, N::SHARD, arena, None);
-            let found = N::outputs(arena, N::SHARD);
+            load::<N>(inputs, first.., &mut N::inputs(arena, together)[..count]);
+            N::forward(self.packed(), Pass::Inference, count, together, arena, None);
+            let found = N::outputs(arena, together);
             for (row, output) in rows.chunks_exact_mut(outputs).zip(found) {
                 row.copy_from_slice(output.floats());
             }
         });
         Ok(all)
     }
+
+    /// Calls `work(number of the first image, items, an arena)` for every `together` images, which have
+    /// `each` items, in parallel.
+    pub(crate) fn sweep<T: Send>(
+        &self,
+        items: &mut [T],
+        each: usize,
+        together: usize,
+        work: impl Fn(usize, &mut [T], &mut [f32]) + Sync,
+    ) {
+        let stride = together * N::SINGLE_ARENA;
+        let count =
+            rayon::current_num_threads().min((items.len() / each).div_ceil(together)).max(1);
+        // Of several calls at a time one finds the arenas that the last has left.
+        let left = self.arenas.lock().map(|mut left| std::mem::take(&mut *left));
+        let mut arenas = left.unwrap_or_default();
+        if arenas.len() < count * stride {
+            arenas = Buffer::zeroed(count * stride);
+        }
+        for (wave, items) in items.chunks_mut(count * together * each).enumerate() {
+            items
+                .par_chunks_mut(together * each)
+                .zip(arenas.par_chunks_exact_mut(stride))
+                .with_max_len(1)
+                .enumerate()
+                .for_each(|(i, (items, arena))| work((wave * count + i) * together, items, arena));
+        }
+        if let Ok(mut left) = self.arenas.lock() {
+            *left = arenas;
+        }
+    }
 }
 
 impl<N: Network> Clone for Model<N> {
     fn clone(&self) -> Self {
-        Self { weights: self.weights.clone(), packed: self.packed.clone() }
+        Self {
+            weights: self.weights.clone(),
+            packed: self.packed.clone(),
+            arenas: Mutex::default(),
+        }
     }
 }
 
@@ -190,38 +233,6 @@ impl<N: Network> Predictor<'_, N> {
 impl<N: Network> fmt::Debug for Predictor<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Predictor<{}>", N::NAME)
-    }
-}
-
-/// Arenas for as many shards as the current threads can work on, with some to spare.
-pub(crate) struct Arenas {
-    floats: Buffer,
-    stride: usize,
-}
-
-impl Arenas {
-    pub(crate) fn new<N: Network>() -> Self {
-        let count = 4 * rayon::current_num_threads();
-        Self { floats: Buffer::zeroed(count * N::SHARD_ARENA), stride: N::SHARD_ARENA }
-    }
-
-    /// Calls `work(shard, its items, an arena)` for each shard of `shard` items, in parallel.
-    pub(crate) fn sweep<T: Send>(
-        &mut self,
-        items: &mut [T],
-        shard: usize,
-        work: impl Fn(usize, &mut [T], &mut [f32]) + Sync,
-    ) {
-        let count = self.floats.len() / self.stride;
-        for (wave, items) in items.chunks_mut(count * shard).enumerate() {
-            let arenas = self.floats.par_chunks_mut(self.stride);
-            items
-                .par_chunks_mut(shard)
-                .zip(arenas)
-                .with_max_len(1)
-                .enumerate()
-                .for_each(|(i, (items, arena))| work(wave * count + i, items, arena));
-        }
     }
 }
 

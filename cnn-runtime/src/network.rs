@@ -280,7 +280,10 @@ pub trait Network: Send + Sync + Sized + 'static {
     const DEFAULTS: Defaults;
     /// Images in a shard.
     const SHARD: usize;
-    /// Floats of an arena for one image.
+    /// The most images that a prediction takes at once: many where they share the weights of large
+    /// matrix products, otherwise 1, so that an image's activations stay in cache.
+    const TOGETHER: usize;
+    /// Floats of an arena for one image; for several that many times as much is enough.
     const SINGLE_ARENA: usize;
     /// Floats of an arena for a shard.
     const SHARD_ARENA: usize;

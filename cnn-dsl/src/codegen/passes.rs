@@ -311,7 +311,7 @@ impl Code<'_> {
         let output = number(plan.buffers[last].shape.len());
         let (layers, tensors, defaults) = (self.layers(), self.tensors(), self.defaults());
         let hash = ident_hash(crate::passes::architecture_hash(self.model));
-        let shard = number(plan.shard);
+        let (shard, together) = (number(plan.shard), number(plan.together));
         let (single, arena, tape) =
             (number(plan.arena(1)), number(plan.arena(plan.shard)), number(plan.tape_len()));
         let places = self.places();
@@ -335,6 +335,7 @@ impl Code<'_> {
                 const ARCHITECTURE_HASH: u64 = #hash;
                 const DEFAULTS: Defaults = #defaults;
                 const SHARD: usize = #shard;
+                const TOGETHER: usize = #together;
                 const SINGLE_ARENA: usize = #single;
                 const SHARD_ARENA: usize = #arena;
                 const TAPE: usize = #tape;

@@ -299,15 +299,18 @@ struct ConvSizes {
     winograd: Option<[[u64; 2]; 2]>,
 }
 
-/// Whether Winograd's algorithm computes a convolution: it works on tiles of two by two outputs and
-/// vectors of sixteen channels.
+/// Channels and filters from which on Winograd's algorithm takes less time than the definition: with
+/// sixteen its transformations cost more than its products save.
+const WINOGRAD: u64 = 2 * PANEL;
+
+/// Whether Winograd's algorithm computes a convolution: it works on tiles of two by two outputs.
 fn is_winograd(layer: &Layer, conv: &Conv2D) -> bool {
     let [rows, columns, filters] = dims(&layer.output);
     conv.kernel_size == [3, 3]
         && [conv.strides, conv.dilation_rate] == [[1, 1]; 2]
         && conv.groups == 1
-        && layer.input().last() >= PANEL
-        && filters >= PANEL
+        && layer.input().last() >= WINOGRAD
+        && filters >= WINOGRAD
         && rows.min(columns) >= 4
 }
 
@@ -430,6 +433,10 @@ fn conv_pool(
         Some(_) => winograd_scratch([output.0[0], output.0[1]], sizes.group[0]),
         None => sizes.forward_scratch() + pool.pool_size[0] * layer.output.0[1] * PANEL,
     };
+    // Where patches are long, gradients are sorted by them.
+    let groups = pool.pool_size[0] * pool.pool_size[1] + conv.filters;
+    let lists = if patch > 8 * PANEL { 1 + groups } else { 1 };
+    let backward_scratch = 2 * lines(sizes.padded + LANES) + 2 * places * lists;
     Op {
         layers: names(fused),
         output,
@@ -440,7 +447,7 @@ fn conv_pool(
             gradients: conv.filters * (patch + 1),
             ..Sizes::default()
         }),
-        scratch: [forward_scratch, 2 * (sizes.padded + LANES) + 2 * PANEL * places],
+        scratch: [forward_scratch, backward_scratch],
         needs: Needs { input: true, route: true, ..Needs::default() },
         ..image_op(layer, "ConvPool", quote!(ConvPool::new(#conv_descriptor, #window)))
     }

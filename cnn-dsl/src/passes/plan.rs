@@ -20,6 +20,8 @@ pub struct Plan {
     pub buffers: Vec<Buffer>,
     /// Images in a shard.
     pub shard: u64,
+    /// The most images that a prediction takes at once.
+    pub together: u64,
     /// Index of the buffer that the loss reads.
     pub scores: usize,
     /// Arrays of a shard's tape, in order.
@@ -136,11 +138,15 @@ impl Field {
 /// holds beside its images.
 const LARGE: u64 = 32 * 1024;
 
+/// Whether an operation is a large matrix product.
+fn is_large(op: &Op) -> bool {
+    op.scope == Scope::Shard && op.sizes.is_some_and(|sizes| sizes.weights >= LARGE)
+}
+
 /// Whether training does an operation over the whole batch, and steps at once.
 fn is_large_product(op: &Op, backward: Backward) -> bool {
-    let large = op.sizes.is_some_and(|sizes| sizes.weights >= LARGE);
     let vector = op.input.len() == op.input.last();
-    op.kind == "Dense" && large && vector && op.trains && backward != Backward::Skipped
+    is_large(op) && vector && op.trains && backward != Backward::Skipped
 }
 
 /// Plans a model; `input_gradient` asks for the gradient of the input too.
@@ -163,6 +169,7 @@ pub(super) fn plan_ops(model: &Model, ops: Vec<Op>, shard: u64, input_gradient: 
             route: None,
         }],
         shard,
+        together: if ops.iter().any(is_large) { 32 } else { 1 },
         scores: 0,
         tape: Vec::new(),
         scratch: ops.iter().map(|op| op.scratch[0]).max().unwrap_or(0),

@@ -73,7 +73,7 @@ pub(crate) fn copy_panel(panel: &mut [f32], first: usize, matrix: &[f32], width:
 /// zeros where there are fewer.
 pub(crate) fn transpose_panel<'a>(
     panel: &mut [f32],
-    rows: impl Iterator<Item = &'a [f32]> + Clone,
+    rows: &(impl Iterator<Item = &'a [f32]> + Clone),
 ) {
     // Sixteen by sixteen at a time, so that what is read and written stays in the first cache.
     for (block, panel) in panel.chunks_mut(COLUMNS * COLUMNS).enumerate() {

@@ -141,7 +141,7 @@ fn backward_body<L: Lanes>(kernel: &[f32], units: usize, images: &[f32], dx: &mu
             Product { tile, start, relu, to, stride: COLUMNS, columns: COLUMNS }
                 .compute::<L>(count);
         }
-        transpose_panel(dx, turned.chunks_exact(COLUMNS));
+        transpose_panel(dx, &turned.chunks_exact(COLUMNS));
     }
 }
 

@@ -266,20 +266,36 @@ impl BatchNormalization {
         }
     }
 
-    /// Adds `term(index, channel)` up for each channel, over values of images in a row.
+    /// Adds `term(channel, values)` up for `group` channels from `from` on, over images in a row: the
+    /// values are those of `arrays` at one place.
     #[inline(always)]
-    fn totals(
+    fn totals<const N: usize>(
         &self,
-        values: usize,
+        arrays: [&[f32]; N],
         from: usize,
         group: usize,
-        term: impl Fn(usize, usize) -> f64,
+        term: impl Fn(usize, [f32; N]) -> f64,
     ) -> [f64; GROUP] {
-        let mut totals = [0.0; GROUP];
+        let (mut totals, values) = ([0.0; GROUP], arrays[0].len());
+        if self.inner == 1 && group == GROUP {
+            // The common case, with all lengths known, so that sixteen channels go at once.
+            let mut pixels = arrays.map(|array| array.chunks_exact(self.channels));
+            for _ in 0..values / self.channels {
+                let pixel = pixels.each_mut().map(|pixels| -> &[f32; GROUP] {
+                    let pixel = pixels.next().unwrap_or_default();
+                    pixel[from..from + GROUP].try_into().expect("as long as a group")
+                });
+                for (j, total) in totals.iter_mut().enumerate() {
+                    *total += term(from + j, pixel.map(|values| values[j]));
+                }
+            }
+            return totals;
+        }
         for run in (from..values / self.inner).step_by(self.channels) {
             for k in 0..self.inner {
                 for (j, total) in totals.iter_mut().enumerate().take(group) {
-                    *total += term((run + j) * self.inner + k, from + j);
+                    let at = (run + j) * self.inner + k;
+                    *total += term(from + j, arrays.map(|array| array[at]));
                 }
             }
         }
@@ -425,10 +441,10 @@ fn measure_body<L: Lanes>(this: &BatchNormalization, x: &[f32], sums: &mut [f32]
     let n = (x.len() / this.channels) as f64;
     for from in (0..this.channels).step_by(GROUP) {
         let group = GROUP.min(this.channels - from);
-        let totals = this.totals(x.len(), from, group, |i, _| f64::from(x[i]));
+        let totals = this.totals([x], from, group, |_, [x]| f64::from(x));
         let mean = totals.map(|total| total / n);
-        let distances = this.totals(x.len(), from, group, |i, c| {
-            let distance = f64::from(x[i]) - mean[c - from];
+        let distances = this.totals([x], from, group, |c, [x]| {
+            let distance = f64::from(x) - mean[c - from];
             distance * distance
         });
         for j in 0..group {
@@ -476,13 +492,14 @@ fn measure_back_body<L: Lanes>(
 ) {
     let (gradients, slopes) = sums.split_at_mut(this.channels);
     let (mean, inverse) = (this.shared(batch, Shared::Mean), this.shared(batch, Shared::Inverse));
-    let passes = |i: usize| !this.relu || y[i] > 0.0;
-    let dy = |i: usize| if passes(i) { f64::from(dy[i]) } else { 0.0 };
+    let passed = |y: f32, dy: f32| if !this.relu || y > 0.0 { f64::from(dy) } else { 0.0 };
     for from in (0..this.channels).step_by(GROUP) {
         let group = GROUP.min(this.channels - from);
-        let gradient = this.totals(x.len(), from, group, |i, _| dy(i));
-        let slope = this
-            .totals(x.len(), from, group, |i, c| dy(i) * f64::from((x[i] - mean[c]) * inverse[c]));
+        let (mean, inverse) = (&mean[from..][..group], &inverse[from..][..group]);
+        let gradient = this.totals([y, dy], from, group, |_, [y, dy]| passed(y, dy));
+        let slope = this.totals([x, y, dy], from, group, |c, [x, y, dy]| {
+            passed(y, dy) * f64::from((x - mean[c - from]) * inverse[c - from])
+        });
         for j in 0..group {
             gradients[from + j] = gradient[j] as f32;
             slopes[from + j] = slope[j] as f32;

@@ -7,11 +7,23 @@ use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, LANES, Lanes, Listed, Patch, STOPPED, Vector, gather, list, scatter, vectorized,
+    COLUMNS, Distances, GroupsMut, LANES, Lanes, Listed, Patch, STOPPED, Vector, gather, list,
+    scatter, vectorized,
 };
 
 /// The most places in a window.
-pub const MAX_WINDOW: usize = 64;
+pub const MAX_WINDOW: usize = STOPPED as usize;
+
+/// A window's places, as bits.
+const PLACES: [f32; MAX_WINDOW] = {
+    let mut places = [0.0; MAX_WINDOW];
+    let mut place = 0;
+    while place < MAX_WINDOW {
+        places[place] = f32::from_bits(place as u32);
+        place += 1;
+    }
+    places
+};
 
 /// A convolution without dilation, followed by max pooling whose windows neither overlap nor are
 /// padded. The first maximum in row-major order wins, as in Keras.
@@ -91,10 +103,12 @@ impl ConvPool {
         self.conv.forward_scratch() + self.pool[0] * self.conv.output()[1] * COLUMNS
     }
 
-    /// Scratch floats of `backward`: the padded input, its gradient, and the winners of a channel.
+    /// Scratch floats of `backward`: the padded input, its gradient, the winners of a channel, and those
+    /// of all channels by place.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
-        2 * self.image_len() + 2 * self.places()
+        let groups = self.pool[0] * self.pool[1] + self.conv.filters;
+        2 * self.image_len() + 2 * self.places() * if self.groups() { 1 + groups } else { 1 }
     }
 
     /// Its sizes for Winograd's algorithm, if that is how it goes: a tile for each whole window.
@@ -141,8 +155,7 @@ impl ConvPool {
         let packed = &packed[self.conv.at.packed..][..self.packed_len()];
         let route = route.unwrap_or_default();
         if let Some(winograd) = self.as_winograd() {
-            let (output, places, relu) = (self.output(), self.places_in_window(), self.conv.relu);
-            let tiles = Windows { output, places, relu, y, route };
+            let tiles = Windows { output: self.output(), relu: self.conv.relu, y, route };
             return convolve_tiles(&winograd, packed, x, tiles, scratch);
         }
         let (padded, rows) = scratch.split_at_mut(self.conv.forward_scratch());
@@ -199,6 +212,12 @@ impl ConvPool {
         }
     }
 
+    /// Whether the gradients of all channels are sorted by the patches that they meet: below eight
+    /// vectors of sixteen that takes longer than it saves.
+    const fn groups(&self) -> bool {
+        self.patch() > 8 * COLUMNS
+    }
+
     /// How a patch lies in the padded image.
     const fn in_image(&self) -> Patch {
         let stride = self.conv.padded()[1] * self.conv.input[2];
@@ -250,7 +269,6 @@ fn convolve_tiles_body<L: Lanes>(
 /// Pools Winograd's tiles, of which each is a window.
 struct Windows<'a> {
     output: [usize; 3],
-    places: [f32; MAX_WINDOW],
     relu: bool,
     y: &'a mut [f32],
     route: &'a mut [f32],
@@ -264,7 +282,7 @@ impl Sink for Windows<'_> {
             output.store(to);
         }
         let window = Window { rows: &rows, width: 2 * COLUMNS, first: 0 };
-        let (best, winners) = window.pool([2, 2], &self.places, self.relu);
+        let (best, winners) = window.pool([2, 2], self.relu);
         let [_, columns, channels] = self.output;
         let at = (row * columns + column) * channels + filter;
         copy_columns(&mut self.y[at..], &best, channels - filter);
@@ -287,7 +305,6 @@ fn forward_body<L: Lanes>(
     let ([height, columns, channels], [down, across]) = (this.output(), this.pool);
     let width = conv.output()[1] * COLUMNS;
     let (panels, bias) = packed.split_at(panels_len(conv.taps(), channels));
-    let places = this.places_in_window();
     for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
         let bias = &bias[p * COLUMNS..];
         let count = channels - p * COLUMNS;
@@ -298,7 +315,7 @@ fn forward_body<L: Lanes>(
             }
             for column in 0..columns {
                 let window = Window { rows, width, first: column * across * COLUMNS };
-                let (best, winners) = window.pool(this.pool, &places, this.conv.relu);
+                let (best, winners) = window.pool(this.pool, this.conv.relu);
                 let at = (row * columns + column) * channels + p * COLUMNS;
                 copy_columns(&mut y[at..], &best, count);
                 if !route.is_empty() {
@@ -330,18 +347,13 @@ impl Window<'_> {
     /// The maxima, and the winners' places as bits; behind the relu if there is one, then
     /// [`STOPPED`] where it is flat.
     #[inline(always)]
-    fn pool(
-        &self,
-        [down, across]: [usize; 2],
-        places: &[f32; MAX_WINDOW],
-        relu: bool,
-    ) -> ([f32; COLUMNS], [f32; COLUMNS]) {
+    fn pool(&self, [down, across]: [usize; 2], relu: bool) -> ([f32; COLUMNS], [f32; COLUMNS]) {
         let mut best = [f32::NEG_INFINITY; COLUMNS];
-        let mut winners = [places[0]; COLUMNS];
+        let mut winners = [PLACES[0]; COLUMNS];
         for i in 0..down {
             for j in 0..across {
                 let values = &self.rows[self.first + i * self.width + j * COLUMNS..][..COLUMNS];
-                let place = places[i * across + j];
+                let place = PLACES[i * across + j];
                 for c in 0..COLUMNS {
                     // NaN wins and stays.
                     let wins = values[c] > best[c] || values[c].is_nan();
@@ -361,19 +373,17 @@ impl Window<'_> {
 }
 
 impl ConvPool {
-    /// For each place of a window the distance of its patch from the first place's, as bits.
     #[inline(always)]
-    fn places_in_window(&self) -> [f32; MAX_WINDOW] {
+    fn distances(&self) -> Distances {
         let ([down, across], [sy, sx]) = (self.pool, self.conv.strides);
         let (width, inputs) = (self.conv.padded()[1], self.conv.input[2]);
-        let mut places = [0.0; MAX_WINDOW];
+        let mut distances = [0; 128];
         for i in 0..down {
             for j in 0..across {
-                let distance = (i * sy * width + j * sx) * inputs;
-                places[i * across + j] = f32::from_bits(distance as u32);
+                distances[i * across + j] = ((i * sy * width + j * sx) * inputs) as u32;
             }
         }
-        places
+        distances
     }
 }
 
@@ -391,7 +401,8 @@ fn backward_body<L: Lanes>(
     let conv = &this.conv;
     let (image, scratch) = scratch.split_at_mut(this.image_len());
     let (image_gradient, scratch) = scratch.split_at_mut(this.image_len());
-    let (places, values) = scratch.split_at_mut(this.places());
+    let (places, scratch) = scratch.split_at_mut(this.places());
+    let (values, scratch) = scratch.split_at_mut(this.places());
     conv.pad(x, image);
     if dx.is_some() {
         image_gradient.fill(0.0);
@@ -400,19 +411,29 @@ fn backward_body<L: Lanes>(
     let (len, patch) = (this.patch(), this.in_image());
     let ([rows, columns, channels], [down, across]) = (this.output(), this.pool);
     let ([sy, sx], [_, width]) = (conv.strides, conv.padded());
+    let distances = this.distances();
     let steps = [down * sy * width * conv.input[2], across * sx * conv.input[2]];
     for c in 0..channels {
         let (winners, dy) = (&route[c..], &dy[c..]);
-        let listed = list(winners, dy, channels, [rows, columns], steps, places, values);
+        let listed =
+            list(winners, dy, channels, [rows, columns], steps, &distances, places, values);
         let listed = Listed { places: &places[..listed], gradients: &values[..listed] };
         for value in listed.gradients {
             bias[c] += value;
         }
         let own = c * len..(c + 1) * len;
         gather::<L>(listed, image, patch, &mut patch_gradients[own.clone()]);
-        if dx.is_some() {
+        if dx.is_some() && !this.groups() {
             scatter::<L>(listed, &patches[own], patch, image_gradient);
         }
+    }
+    if dx.is_some() && this.groups() {
+        let (places, scratch) = scratch.split_at_mut(this.places() * down * across);
+        let (ends, scratch) = scratch.split_at_mut(this.places() * down * across);
+        let (entries, values) = scratch.split_at_mut(this.places() * channels);
+        let groups = GroupsMut { places, ends, channels: entries, gradients: values };
+        let groups = groups.fill(route, dy, channels, [rows, columns], steps, &distances);
+        groups.scatter::<L>(patches, len, patch, image_gradient);
     }
     if let Some(dx) = dx {
         conv.crop(image_gradient, dx);

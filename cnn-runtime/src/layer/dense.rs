@@ -96,7 +96,7 @@ impl Dense {
         let panels = &mut transposed[self.at.transposed..][..self.transposed_len()];
         panels.par_chunks_exact_mut(self.units * COLUMNS).enumerate().for_each(|(p, panel)| {
             let rows = kernel[p * COLUMNS * self.units..].chunks_exact(self.units);
-            transpose_panel(panel, rows.take(COLUMNS));
+            transpose_panel(panel, &rows.take(COLUMNS));
         });
     }
 

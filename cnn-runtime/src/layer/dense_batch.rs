@@ -40,7 +40,7 @@ impl Dense {
 
     fn parts<'a>(&self, exchange: &'a mut Exchange) -> Parts<'a> {
         let images = exchange.images();
-        let (x, rest) = exchange.from_mut(self.at.exchange).split_at_mut(self.inputs * images);
+        let (x, rest) = exchange.part_mut(self.at.exchange).split_at_mut(self.inputs * images);
         let (y, rest) = rest.split_at_mut(whole(self.units) * images);
         let (dy, rest) = rest.split_at_mut(self.units * images);
         let (dx, _) = rest.split_at_mut(whole(self.inputs) * images);
@@ -68,14 +68,14 @@ impl Dense {
 
     /// The outputs `y` of a shard's images.
     pub fn take(&self, exchange: &Exchange, pass: Pass, y: &mut [f32]) {
-        let from = exchange.from(self.at.exchange + self.inputs);
+        let from = exchange.part(self.at.exchange + self.inputs);
         spread(from, exchange.images(), pass, self.units, y);
     }
 
     /// The input gradients `dx` of a shard's images.
     pub fn take_back(&self, exchange: &Exchange, pass: Pass, dx: &mut [f32]) {
         let before = self.inputs + whole(self.units) + self.units;
-        let from = exchange.from(self.at.exchange + before);
+        let from = exchange.part(self.at.exchange + before);
         spread(from, exchange.images(), pass, self.inputs, dx);
     }
 
@@ -181,7 +181,7 @@ fn gather(rows: Rows<'_>, width: usize, panels: &mut [f32]) {
     panels.par_chunks_exact_mut(width * COLUMNS).enumerate().for_each(|(group, panel)| {
         let first = group * COLUMNS;
         let images = first..rows.count.min(first + COLUMNS);
-        transpose_panel(panel, images.map(|image| rows.row(image, width)));
+        transpose_panel(panel, &images.map(|image| rows.row(image, width)));
     });
 }
 

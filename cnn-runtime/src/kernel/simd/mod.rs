@@ -9,6 +9,7 @@
 
 mod channels;
 mod descent;
+mod groups;
 mod sparse;
 mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -18,7 +19,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
 pub(crate) use descent::Descent;
-pub(crate) use sparse::{Listed, Patch, STOPPED, gather, list, scatter};
+pub(crate) use groups::GroupsMut;
+pub(crate) use sparse::{Distances, Listed, Patch, STOPPED, gather, list, scatter};
 pub(crate) use tile::{
     COLUMNS, Product, ROWS, Start, Tile, load_columns, relu_rows, row_times_panels, store_rows,
     with_rows,

@@ -2,14 +2,24 @@
 
 use super::{COLUMNS, Kernel, LANES, Lanes, Vector, unrolled};
 
-/// A route's mark for a window that sends no gradient back.
-pub(crate) const STOPPED: u32 = u32::MAX;
+/// A route's mark for a window that sends no gradient back: other numbers say which of a window's
+/// places won.
+pub(crate) const STOPPED: u32 = 64;
+
+/// For each place of a window how far its patch is from the first place's.
+pub(crate) type Distances = [u32; 128];
+
+/// A number of a [`Distances`], whatever a route holds.
+#[inline(always)]
+pub(super) fn place(winner: f32) -> usize {
+    winner.to_bits() as usize % 128
+}
 
 /// Lists where each non-zero gradient's patch starts and the gradient itself, in the order of the
 /// pixels. Gives the list's length.
 ///
-/// Pixel `p`'s winner and gradient lie at `p * stride`; a winner's bits are added to the pixel's place,
-/// which moves by `steps` down and across.
+/// Pixel `p`'s winner and gradient lie at `p * stride`; a winner's distance is added to the pixel's
+/// place, which moves by `steps` down and across.
 #[inline(always)]
 pub(crate) fn list(
     winners: &[f32],
@@ -17,6 +27,7 @@ pub(crate) fn list(
     stride: usize,
     [rows, columns]: [usize; 2],
     steps: [usize; 2],
+    distances: &Distances,
     places: &mut [f32],
     values: &mut [f32],
 ) -> usize {
@@ -30,11 +41,12 @@ pub(crate) fn list(
             // SAFETY: `at` is at most `(pixels - 1) * stride`; and the list is at most as long as the
             // number of pixels before this one.
             unsafe {
-                let winner = winners.get_unchecked(at).to_bits();
+                let winner = *winners.get_unchecked(at);
                 let gradient = *gradients.get_unchecked(at);
-                *places.get_unchecked_mut(len) = f32::from_bits(start.wrapping_add(winner));
+                let distance = distances[place(winner)];
+                *places.get_unchecked_mut(len) = f32::from_bits(start.wrapping_add(distance));
                 *values.get_unchecked_mut(len) = gradient;
-                len += usize::from(winner != STOPPED) & usize::from(gradient != 0.0);
+                len += usize::from(winner.to_bits() != STOPPED) & usize::from(gradient != 0.0);
             }
             at += stride;
             start = start.wrapping_add(steps[1] as u32);
@@ -60,7 +72,7 @@ impl Patch {
     }
 }
 
-/// The most vectors that are worked on at a time.
+/// The most vectors of a kernel's gradient that are worked on at a time.
 const MOST: usize = 18;
 
 /// All (place, gradient) pairs of an output channel. Places are `u32` bits.
@@ -77,7 +89,7 @@ pub(crate) struct Listed<'a> {
 #[inline(always)]
 pub(crate) fn gather<L: Lanes>(listed: Listed<'_>, image: &[f32], patch: Patch, sums: &mut [f32]) {
     let most = [L::HELD, MOST.min(2 * L::HELD)];
-    in_parts::<L>(listed, patch, sums.len(), most, &mut Gather { image, sums });
+    in_parts::<L>(patch, sums.len(), most, &mut Gather { listed, image, sums });
 }
 
 /// `image[place + offset of v] += gradient * kernel[v]` over all pairs in order, for the vectors of a
@@ -91,19 +103,18 @@ pub(crate) fn scatter<L: Lanes>(
 ) {
     // Patches overlap, so that the cut into parts is part of the order of the sum: the same one on all
     // paths, though one with few registers then reads the kernel from memory.
-    in_parts::<L>(listed, patch, kernel.len(), [MOST; 2], &mut Scatter { kernel, image });
+    in_parts::<L>(patch, kernel.len(), [MOST; 2], &mut Scatter { listed, kernel, image });
 }
 
 /// Does a patch in vectors that its rows hold whole, at most `wide` or `narrow` at a time.
 #[inline(always)]
-fn in_parts<L: Lanes>(
-    listed: Listed<'_>,
+pub(super) fn in_parts<L: Lanes>(
     patch: Patch,
     floats: usize,
     [wide, narrow]: [usize; 2],
     work: &mut impl Work,
 ) {
-    let part = Part { listed, offset: 0, stride: patch.stride, first: 0 };
+    let part = Part { offset: 0, stride: patch.stride, first: 0 };
     if let Some(run) = patch.of(COLUMNS) {
         parts::<L, true>(part, run, floats / COLUMNS, wide, work);
     } else {
@@ -114,7 +125,7 @@ fn in_parts<L: Lanes>(
 /// Some rows at once if rows are short, otherwise parts of a row.
 #[inline(always)]
 fn parts<L: Lanes, const WIDE: bool>(
-    part: Part<'_>,
+    part: Part,
     run: usize,
     vectors: usize,
     most: usize,
@@ -161,36 +172,35 @@ fn parts<L: Lanes, const WIDE: bool>(
 
 /// A part of a patch.
 #[derive(Clone, Copy)]
-struct Part<'a> {
-    listed: Listed<'a>,
+pub(super) struct Part {
     /// From a place to the part's first vector in the image, in floats.
-    offset: usize,
+    pub(super) offset: usize,
     /// From row to row of the image.
-    stride: usize,
+    pub(super) stride: usize,
     /// The part's first float in the patch.
-    first: usize,
+    pub(super) first: usize,
 }
 
-impl Part<'_> {
+impl Part {
     /// How many places there are from which `rows` rows of `floats` lie within `len` floats.
     #[inline(always)]
-    fn room(&self, len: usize, rows: usize, floats: usize) -> usize {
+    pub(super) fn room(&self, len: usize, rows: usize, floats: usize) -> usize {
         (len + 1).saturating_sub(self.offset + (rows - 1) * self.stride + floats)
     }
 }
 
 /// What is done with all pairs, for `ROWS` rows of `RUN` vectors.
-trait Work {
-    fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part<'_>);
+pub(super) trait Work {
+    fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part);
 }
 
-struct Call<'a, 'b, W, const WIDE: bool, const ROWS: usize, const RUN: usize> {
-    part: Part<'a>,
-    work: &'b mut W,
+struct Call<'a, W, const WIDE: bool, const ROWS: usize, const RUN: usize> {
+    part: Part,
+    work: &'a mut W,
 }
 
 impl<W: Work, const WIDE: bool, const ROWS: usize, const RUN: usize> Kernel
-    for Call<'_, '_, W, WIDE, ROWS, RUN>
+    for Call<'_, W, WIDE, ROWS, RUN>
 {
     #[inline(always)]
     fn run<L: Lanes>(self) {
@@ -203,20 +213,21 @@ impl<W: Work, const WIDE: bool, const ROWS: usize, const RUN: usize> Kernel
 }
 
 struct Gather<'a> {
+    listed: Listed<'a>,
     image: &'a [f32],
     sums: &'a mut [f32],
 }
 
 impl Work for Gather<'_> {
     #[inline(always)]
-    fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part<'_>) {
+    fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part) {
         let (sums, image) = (&mut self.sums[part.first..], self.image);
         let room = part.room(image.len(), ROWS, RUN * V::LEN);
         let mut held = [[V::splat(0.0); RUN]; ROWS];
         unrolled!(ROWS, r => unrolled!(RUN, v => {
             held[r][v] = V::load(&sums[(r * RUN + v) * V::LEN..]);
         }));
-        for (place, &gradient) in part.listed.places.iter().zip(part.listed.gradients) {
+        for (place, &gradient) in self.listed.places.iter().zip(self.listed.gradients) {
             let place = place.to_bits() as usize;
             assert!(place < room, "a gradient's place lies in the image");
             let factor = V::splat(gradient);
@@ -237,20 +248,21 @@ impl Work for Gather<'_> {
 }
 
 struct Scatter<'a> {
+    listed: Listed<'a>,
     kernel: &'a [f32],
     image: &'a mut [f32],
 }
 
 impl Work for Scatter<'_> {
     #[inline(always)]
-    fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part<'_>) {
+    fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part) {
         let (kernel, image) = (&self.kernel[part.first..], &mut *self.image);
         let room = part.room(image.len(), ROWS, RUN * V::LEN);
         let mut held = [[V::splat(0.0); RUN]; ROWS];
         unrolled!(ROWS, r => unrolled!(RUN, v => {
             held[r][v] = V::load(&kernel[(r * RUN + v) * V::LEN..]);
         }));
-        for (place, &gradient) in part.listed.places.iter().zip(part.listed.gradients) {
+        for (place, &gradient) in self.listed.places.iter().zip(self.listed.gradients) {
             let place = place.to_bits() as usize;
             assert!(place < room, "a gradient's place lies in the image");
             let factor = V::splat(gradient);

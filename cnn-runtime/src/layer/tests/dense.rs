@@ -93,7 +93,7 @@ impl Batch {
         }
         // One that has held a larger batch.
         let mut exchange = Exchange::new(entry.images + 20, AT.exchange + layer.exchange_len());
-        exchange.from_mut(0).fill(f32::NAN);
+        exchange.part_mut(0).fill(f32::NAN);
         let (images, x_len) = (entry.images, entry.inputs);
         Self { layer, weights, packed, exchange, floats, stride, images, x_len }
     }

@@ -1,0 +1,151 @@
+//! The gradients that pooling and relu leave, by the patches that they meet: where patches are long, an
+//! input's gradient stays in registers for all channels that share one.
+
+use super::sparse::{Distances, Part, Patch, STOPPED, Work, in_parts, place};
+use super::{Lanes, Vector, unrolled};
+
+/// The non-zero gradients of all channels by what they meet: pixel by pixel, those of one winner side by
+/// side.
+#[derive(Clone, Copy)]
+pub(crate) struct Groups<'a> {
+    /// Where in the image each group's patch starts, as `u32` bits.
+    pub places: &'a [f32],
+    /// Where in the entries each group ends, likewise.
+    pub ends: &'a [f32],
+    /// The entries' channels, likewise.
+    pub channels: &'a [f32],
+    /// And their gradients.
+    pub gradients: &'a [f32],
+}
+
+/// Room for [`Groups`].
+pub(crate) struct GroupsMut<'a> {
+    /// As many as pixels times a window's places.
+    pub places: &'a mut [f32],
+    /// As many.
+    pub ends: &'a mut [f32],
+    /// As many as pixels times channels.
+    pub channels: &'a mut [f32],
+    /// As many.
+    pub gradients: &'a mut [f32],
+}
+
+impl<'a> GroupsMut<'a> {
+    /// Fills in the groups of `rows` by `columns` pixels with `channels` channels each.
+    #[inline(always)]
+    pub(crate) fn fill(
+        self,
+        winners: &[f32],
+        gradients: &[f32],
+        channels: usize,
+        [rows, columns]: [usize; 2],
+        steps: [usize; 2],
+        distances: &Distances,
+    ) -> Groups<'a> {
+        let bucket = |(&winner, &gradient): (&f32, &f32)| {
+            if gradient == 0.0 { STOPPED as usize } else { place(winner) }
+        };
+        let pixels = winners.chunks_exact(channels).zip(gradients.chunks_exact(channels));
+        let (mut groups, mut entries) = (0, 0);
+        for (pixel, (winners, gradients)) in pixels.take(rows * columns).enumerate() {
+            let start = pixel / columns * steps[0] + pixel % columns * steps[1];
+            let mut next = [0; 128];
+            winners.iter().zip(gradients).for_each(|pair| next[bucket(pair)] += 1);
+            // From how many to where they start.
+            let mut sum = 0;
+            for (next, distance) in next.iter_mut().zip(distances).take(STOPPED as usize) {
+                let count = std::mem::replace(next, sum);
+                sum += count;
+                if count > 0 {
+                    self.places[groups] = f32::from_bits(start as u32 + distance);
+                    self.ends[groups] = f32::from_bits((entries + sum) as u32);
+                    groups += 1;
+                }
+            }
+            next[STOPPED as usize] = sum;
+            let own = entries..entries + channels;
+            let (to, values) = (&mut self.channels[own.clone()], &mut self.gradients[own]);
+            for (channel, pair) in winners.iter().zip(gradients).enumerate() {
+                let at = &mut next[bucket(pair)];
+                to[*at] = f32::from_bits(channel as u32);
+                values[*at] = *pair.1;
+                *at += 1;
+            }
+            entries += sum;
+        }
+        Groups {
+            places: &self.places[..groups],
+            ends: &self.ends[..groups],
+            channels: &self.channels[..entries],
+            gradients: &self.gradients[..entries],
+        }
+    }
+}
+
+/// The most vectors of an input's gradient that are worked on at a time. Patches overlap, so that how
+/// they are cut is part of the order of the sum: the same on all paths, and fit for those with few
+/// registers.
+const MOST: [usize; 2] = [6, 12];
+
+impl Groups<'_> {
+    /// `image[place + offset of v] += gradient * kernel[v]` over all entries, for the vectors of a patch
+    /// of `len` floats: the gradients that all output channels send to their input. `kernels` has a
+    /// patch for each of them.
+    #[inline(always)]
+    pub(crate) fn scatter<L: Lanes>(
+        self,
+        kernels: &[f32],
+        len: usize,
+        patch: Patch,
+        image: &mut [f32],
+    ) {
+        in_parts::<L>(patch, len, MOST, &mut Scatter { groups: self, kernels, len, image });
+    }
+}
+
+struct Scatter<'a> {
+    groups: Groups<'a>,
+    kernels: &'a [f32],
+    len: usize,
+    image: &'a mut [f32],
+}
+
+impl Work for Scatter<'_> {
+    #[inline(always)]
+    fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part) {
+        let Self { groups, kernels, len, ref mut image } = *self;
+        let room = part.room(image.len(), ROWS, RUN * V::LEN);
+        assert!(part.first + ROWS * RUN * V::LEN <= len);
+        let count = kernels.len() / len;
+        let mut first = 0;
+        for (place, end) in groups.places.iter().zip(groups.ends) {
+            let (place, end) = (place.to_bits() as usize, end.to_bits() as usize);
+            assert!(place < room, "a gradient's place lies in the image");
+            let mut held = [[V::splat(0.0); RUN]; ROWS];
+            // SAFETY: every vector from a place in `room` lies in the image.
+            let to = unsafe { image.as_mut_ptr().add(place + part.offset) };
+            unrolled!(ROWS, r => unrolled!(RUN, v => {
+                // SAFETY: as above.
+                held[r][v] = unsafe { V::read(to.add(r * part.stride + v * V::LEN)) };
+            }));
+            let entries = groups.channels[first..end].iter().zip(&groups.gradients[first..end]);
+            for (channel, &gradient) in entries {
+                let channel = channel.to_bits() as usize;
+                assert!(channel < count, "an entry's channel has a kernel");
+                let factor = V::splat(gradient);
+                // SAFETY: the part lies in the channel's patch, and that in `kernels`.
+                let kernel = unsafe { kernels.as_ptr().add(channel * len + part.first) };
+                unrolled!(ROWS, r => unrolled!(RUN, v => {
+                    // SAFETY: as above.
+                    let weight = unsafe { V::read(kernel.add((r * RUN + v) * V::LEN)) };
+                    held[r][v] = factor.mul_add(weight, held[r][v]);
+                }));
+            }
+            unrolled!(ROWS, r => unrolled!(RUN, v => {
+                // SAFETY: as for reading.
+                unsafe { held[r][v].write(to.add(r * part.stride + v * V::LEN)) };
+            }));
+            first = end;
+        }
+    }
+}
