@@ -190,7 +190,7 @@ fn the_page() {
 fn photographs(count: u8) -> Vec<u8> {
     let record = |i: u8| {
         let class = i % 10;
-        let planes = [25 * class, 250 - 25 * class, 7 * i].map(|value| [value; 1024]);
+        let planes = [25 * class, 250 - 25 * class, i.wrapping_mul(7)].map(|value| [value; 1024]);
         [vec![class], planes.concat()].concat()
     };
     (0..count).flat_map(record).collect()
