@@ -36,7 +36,9 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
         const _: () = {
             use #runtime::__private::Option;
             use #runtime::inspect::{Inspect, View};
-            use #runtime::network::{Defaults, LayerInfo, LossKind, Network, Pass, Shards, TensorInfo};
+            use #runtime::network::{
+                Defaults, Exchange, LayerInfo, LossKind, Network, Pass, Shards, TensorInfo,
+            };
             use #runtime::optimizer::OptimizerKind;
 
             impl Network for #name {
@@ -61,6 +63,7 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
                     epochs: 1,
                 };
                 const SHARD: usize = 1;
+                const TOGETHER: usize = 1;
                 const SINGLE_ARENA: usize = 1;
                 const SHARD_ARENA: usize = 1;
                 const TAPE: usize = 1;
@@ -83,7 +86,7 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
                     _: &Self::Packed, _: Pass, _: usize, _: usize, _: &mut [f32], _: Option<&mut [f32]>,
                 ) {}
                 fn backward(
-                    _: usize, _: &Self::Transposed, _: &Self::Batch, _: Pass, _: usize,
+                    _: usize, _: &Self::Transposed, _: &Self::Batch, _: &Exchange, _: Pass, _: usize,
                     _: &mut [f32], _: &mut [f32],
                 ) {}
                 fn weight_gradients(_: &Shards<'_>, _: &mut Self::Weights) {}
