@@ -7,7 +7,7 @@ use super::simd::{
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
 /// common first-level cache.
-const DEPTH: usize = 256;
+pub(super) const DEPTH: usize = 256;
 
 /// Cuts `count` into parts of at most `most` whose sizes differ by at most one: (start, size).
 #[inline(always)]

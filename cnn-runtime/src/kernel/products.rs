@@ -3,13 +3,9 @@
 //! Images lie in panels of sixteen, with a row of sixteen numbers for each input or unit: both
 //! factors of every product are then read side by side, whatever the layer's width.
 
-use super::matmul::{even_parts, transpose_panel};
+use super::matmul::{DEPTH, even_parts, transpose_panel};
 use super::rmsprop::Rule;
 use super::simd::{COLUMNS, Descent, Lanes, Product, Start, Tile, vectorized};
-
-/// Terms of a sum that are worked off before the next images: 256 rows of a panel fill half of a
-/// common first-level cache.
-const DEPTH: usize = 256;
 
 vectorized! {
     /// Sixteen units for all images: `y[image, unit] = bias[unit] + sum over inputs of x * kernel`,
