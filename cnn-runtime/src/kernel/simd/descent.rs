@@ -1,8 +1,8 @@
 //! A tile of a kernel's gradient, and at once the optimizer's step over it: the gradient never
 //! leaves the registers.
 
-use super::tile::{OfRows, by_rows, tile};
-use super::{COLUMNS, Lanes, Tile, Vector, load_columns, store_rows, unrolled};
+use super::tile::tile;
+use super::{COLUMNS, Kernel, Lanes, Tile, Vector, load_columns, unrolled};
 use crate::kernel::rmsprop::Rule;
 
 /// Some rows by sixteen columns of a kernel.
@@ -27,14 +27,28 @@ impl Descent<'_> {
     /// Does `rows` rows, at most `L::ROWS`.
     #[inline(always)]
     pub(crate) fn go<L: Lanes>(self, rows: usize) {
-        by_rows::<L>(self, rows);
+        // As a product's, and not shared with it: with a generic function between the two, debug builds
+        // took more than 256 KiB of stack.
+        /// A function for each number of rows.
+        macro_rules! dispatch {
+            ($($few:literal)*, $($many:literal)*) => {
+                match rows {
+                    $($few => L::call(Rows::<$few>(self)),)*
+                    $($many if L::ROWS >= $many => L::call(Rows::<$many>(self)),)*
+                    _ => unreachable!("at most {} rows", L::ROWS),
+                }
+            };
+        }
+        dispatch!(1 2 3 4 5 6, 7 8 9 10 11 12 13 14 15 16);
     }
 }
 
-impl OfRows for Descent<'_> {
+struct Rows<'a, const R: usize>(Descent<'a>);
+
+impl<const R: usize> Kernel for Rows<'_, R> {
     #[inline(always)]
-    fn run<L: Lanes, const R: usize>(self) {
-        let Descent { tile: product, rule, weights, squares, stride, columns, packed } = self;
+    fn run<L: Lanes>(self) {
+        let Descent { tile: product, rule, weights, squares, stride, columns, packed } = self.0;
         let sums = tile::<L::Wide, R>(product, [L::Wide::splat(0.0); R]);
         unrolled!(R, row => {
             let (weights, squares) = (&mut weights[row * stride..], &mut squares[row * stride..]);
@@ -43,9 +57,21 @@ impl OfRows for Descent<'_> {
                 sums[row],
                 load_columns::<L::Wide>(squares, columns),
             );
-            store_rows([weight], weights, stride, columns);
-            store_rows([square], squares, stride, columns);
+            store_columns(weight, weights, columns);
+            store_columns(square, squares, columns);
             weight.store(&mut packed[row * COLUMNS..]);
         });
+    }
+}
+
+/// Writes up to sixteen columns.
+#[inline(always)]
+fn store_columns<W: Vector>(vector: W, to: &mut [f32], columns: usize) {
+    if columns >= COLUMNS {
+        vector.store(to);
+    } else {
+        let mut padded = [0.0; COLUMNS];
+        vector.store(&mut padded);
+        to[..columns].copy_from_slice(&padded[..columns]);
     }
 }
