@@ -1,8 +1,8 @@
 //! A tile of a kernel's gradient, and at once the optimizer's step over it: the gradient never
-//! leaves the registers.
+//! leaves the first-level cache.
 
 use super::tile::tile;
-use super::{COLUMNS, Kernel, Lanes, Tile, Vector, load_columns, unrolled};
+use super::{COLUMNS, Kernel, Lanes, Tile, Vector, load_columns, store_rows, unrolled};
 use crate::kernel::rmsprop::Rule;
 
 /// Some rows by sixteen columns of a kernel.
@@ -27,8 +27,6 @@ impl Descent<'_> {
     /// Does `rows` rows, at most `L::ROWS`.
     #[inline(always)]
     pub(crate) fn go<L: Lanes>(self, rows: usize) {
-        // As a product's, and not shared with it: with a generic function between the two, debug builds
-        // took more than 256 KiB of stack.
         /// A function for each number of rows.
         macro_rules! dispatch {
             ($($few:literal)*, $($many:literal)*) => {
@@ -50,28 +48,19 @@ impl<const R: usize> Kernel for Rows<'_, R> {
     fn run<L: Lanes>(self) {
         let Descent { tile: product, rule, weights, squares, stride, columns, packed } = self.0;
         let sums = tile::<L::Wide, R>(product, [L::Wide::splat(0.0); R]);
-        unrolled!(R, row => {
+        let mut gradient = [[0.0; COLUMNS]; R];
+        unrolled!(R, row => sums[row].store(&mut gradient[row]));
+        // A loop, since sixteen copies of a step took most of a small stack in debug builds.
+        for (row, gradient) in gradient.iter().enumerate() {
             let (weights, squares) = (&mut weights[row * stride..], &mut squares[row * stride..]);
             let (weight, square) = rule.step(
                 load_columns::<L::Wide>(weights, columns),
-                sums[row],
+                L::Wide::load(gradient),
                 load_columns::<L::Wide>(squares, columns),
             );
-            store_columns(weight, weights, columns);
-            store_columns(square, squares, columns);
+            store_rows([weight], weights, stride, columns);
+            store_rows([square], squares, stride, columns);
             weight.store(&mut packed[row * COLUMNS..]);
-        });
-    }
-}
-
-/// Writes up to sixteen columns.
-#[inline(always)]
-fn store_columns<W: Vector>(vector: W, to: &mut [f32], columns: usize) {
-    if columns >= COLUMNS {
-        vector.store(to);
-    } else {
-        let mut padded = [0.0; COLUMNS];
-        vector.store(&mut padded);
-        to[..columns].copy_from_slice(&padded[..columns]);
+        }
     }
 }
