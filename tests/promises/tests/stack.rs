@@ -26,8 +26,10 @@ fn train_one_step<N: Network>() {
     let mut model = Model::<N>::new(1);
     let mut trainer = Trainer::new(&mut model, Settings::of::<N>());
     let indices: Vec<usize> = (0..16).collect();
-    let totals = trainer.step(&examples, &indices);
-    assert!(totals.loss.is_finite());
+    // How deep rayon's threads take each other's work differs from step to step.
+    for _ in 0..8 {
+        assert!(trainer.step(&examples, &indices).loss.is_finite());
+    }
     drop(trainer);
     let copy = model.clone();
     let image = vec![0.5; 28 * 28];

@@ -1,8 +1,8 @@
 //! A tile of a kernel's gradient, and at once the optimizer's step over it: the gradient never
 //! leaves the first-level cache.
 
-use super::tile::tile;
-use super::{COLUMNS, Kernel, Lanes, Tile, Vector, load_columns, store_rows, unrolled};
+use super::tile::{OfRows, by_rows, tile};
+use super::{COLUMNS, Lanes, Tile, Vector, load_columns, store_rows, unrolled};
 use crate::kernel::rmsprop::Rule;
 
 /// Some rows by sixteen columns of a kernel.
@@ -27,26 +27,14 @@ impl Descent<'_> {
     /// Does `rows` rows, at most `L::ROWS`.
     #[inline(always)]
     pub(crate) fn go<L: Lanes>(self, rows: usize) {
-        /// A function for each number of rows.
-        macro_rules! dispatch {
-            ($($few:literal)*, $($many:literal)*) => {
-                match rows {
-                    $($few => L::call(Rows::<$few>(self)),)*
-                    $($many if L::ROWS >= $many => L::call(Rows::<$many>(self)),)*
-                    _ => unreachable!("at most {} rows", L::ROWS),
-                }
-            };
-        }
-        dispatch!(1 2 3 4 5 6, 7 8 9 10 11 12 13 14 15 16);
+        by_rows::<L>(self, rows);
     }
 }
 
-struct Rows<'a, const R: usize>(Descent<'a>);
-
-impl<const R: usize> Kernel for Rows<'_, R> {
+impl OfRows for Descent<'_> {
     #[inline(always)]
-    fn run<L: Lanes>(self) {
-        let Descent { tile: product, rule, weights, squares, stride, columns, packed } = self.0;
+    fn run<L: Lanes, const R: usize>(self) {
+        let Descent { tile: product, rule, weights, squares, stride, columns, packed } = self;
         let sums = tile::<L::Wide, R>(product, [L::Wide::splat(0.0); R]);
         let mut gradient = [[0.0; COLUMNS]; R];
         unrolled!(R, row => sums[row].store(&mut gradient[row]));

@@ -184,26 +184,44 @@ impl Product<'_> {
     /// Computes `rows` rows, at most `L::ROWS`.
     #[inline(always)]
     pub(crate) fn compute<L: Lanes>(self, rows: usize) {
-        /// A function for each number of rows.
-        macro_rules! dispatch {
-            ($($few:literal)*, $($many:literal)*) => {
-                match rows {
-                    $($few => L::call(Rows::<$few>(self)),)*
-                    $($many if L::ROWS >= $many => L::call(Rows::<$many>(self)),)*
-                    _ => unreachable!("at most {} rows", L::ROWS),
-                }
-            };
-        }
-        dispatch!(1 2 3 4 5 6, 7 8 9 10 11 12 13 14 15 16);
+        by_rows::<L>(self, rows);
     }
 }
 
-struct Rows<'a, const R: usize>(Product<'a>);
+/// A loop over a tile of `R` rows.
+pub(super) trait OfRows {
+    /// Runs it, with vectors of `L`; to be inlined.
+    fn run<L: Lanes, const R: usize>(self);
+}
 
-impl<const R: usize> Kernel for Rows<'_, R> {
+/// Runs `work` for `rows` rows, at most `L::ROWS`: a function for each number of them.
+#[inline(always)]
+pub(super) fn by_rows<L: Lanes>(work: impl OfRows, rows: usize) {
+    macro_rules! dispatch {
+        ($($few:literal)*, $($many:literal)*) => {
+            match rows {
+                $($few => L::call(Rows::<_, $few>(work)),)*
+                $($many if L::ROWS >= $many => L::call(Rows::<_, $many>(work)),)*
+                _ => unreachable!("at most {} rows", L::ROWS),
+            }
+        };
+    }
+    dispatch!(1 2 3 4 5 6, 7 8 9 10 11 12 13 14 15 16);
+}
+
+struct Rows<W, const R: usize>(W);
+
+impl<W: OfRows, const R: usize> Kernel for Rows<W, R> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Product { tile: product, start, relu, to, stride, columns } = self.0;
+        self.0.run::<L, R>();
+    }
+}
+
+impl OfRows for Product<'_> {
+    #[inline(always)]
+    fn run<L: Lanes, const R: usize>(self) {
+        let Product { tile: product, start, relu, to, stride, columns } = self;
         let sums = match start {
             Start::Zero => [L::Wide::splat(0.0); R],
             Start::Bias(bias) => [L::Wide::load(bias); R],
