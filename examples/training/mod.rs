@@ -26,9 +26,9 @@ pub struct Training {
     /// 0: silent, 1: a progress bar, 2: a line for each epoch.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
     verbose: u8,
-    /// Folder for the best weights.
+    /// Folder for the best weights and what else the example makes.
     #[arg(long, value_name = "DIR", default_value = "runs")]
-    out: PathBuf,
+    pub out: PathBuf,
 }
 
 /// Training images, those that tell which weights are best, and those that no training sees.

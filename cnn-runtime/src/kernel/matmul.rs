@@ -197,9 +197,9 @@ struct RowTimesPanels<'a> {
 /// The same with its number of panels.
 struct Panels<'a, const P: usize>(RowTimesPanels<'a>);
 
-impl<const P: usize> Kernel for Panels<'_, P> {
+impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
     #[inline(always)]
-    fn run<L: Lanes>(self) {
+    fn run(self) {
         let RowTimesPanels { x, panels, bias, relu, y } = self.0;
         let mut sums = [L::Wide::splat(0.0); P];
         if let Some(bias) = bias {

@@ -149,9 +149,9 @@ struct TransformInputs<'a> {
     inputs: &'a mut [f32],
 }
 
-impl Kernel for TransformInputs<'_> {
+impl<L: Lanes> Kernel<L> for TransformInputs<'_> {
     #[inline(always)]
-    fn run<L: Lanes>(self) {
+    fn run(self) {
         transform_inputs::<L::Wide>(self.this, self.x, self.first, self.count, self.inputs);
     }
 }
@@ -166,9 +166,9 @@ struct TransformOutputs<'a, S> {
     sink: &'a mut S,
 }
 
-impl<S: Sink> Kernel for TransformOutputs<'_, S> {
+impl<L: Lanes, S: Sink> Kernel<L> for TransformOutputs<'_, S> {
     #[inline(always)]
-    fn run<L: Lanes>(self) {
+    fn run(self) {
         let (columns, stride) = (self.this.tiles[1], self.count * COLUMNS);
         let bias = L::Wide::load(self.bias);
         for t in 0..self.count {

@@ -82,11 +82,6 @@ impl<'a> GroupsMut<'a> {
     }
 }
 
-/// The most vectors of an input's gradient that are worked on at a time. Patches overlap, so that how
-/// they are cut is part of the order of the sum: the same on all paths, and fit for those with few
-/// registers.
-const MOST: [usize; 2] = [6, 12];
-
 impl Groups<'_> {
     /// `image[place + offset of v] += gradient * kernel[v]` over all entries, for the vectors of a patch
     /// of `len` floats: the gradients that all output channels send to their input. `kernels` has a
@@ -99,7 +94,7 @@ impl Groups<'_> {
         patch: Patch,
         image: &mut [f32],
     ) {
-        in_parts::<L>(patch, len, MOST, &mut Scatter { groups: self, kernels, len, image });
+        in_parts::<L>(patch, len, &mut Scatter { groups: self, kernels, len, image });
     }
 }
 
@@ -110,7 +105,11 @@ struct Scatter<'a> {
     image: &'a mut [f32],
 }
 
-impl Work for Scatter<'_> {
+impl<L> Work<L> for Scatter<'_> {
+    // Patches overlap, so that how they are cut is part of the order of the sum: the same on all
+    // paths, and fit for those with few registers.
+    const MOST: [usize; 2] = [6, 12];
+
     #[inline(always)]
     fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part) {
         let Self { groups, kernels, len, ref mut image } = *self;
@@ -145,6 +144,24 @@ impl Work for Scatter<'_> {
                 // SAFETY: as for reading.
                 unsafe { held[r][v].write(to.add(r * part.stride + v * V::LEN)) };
             }));
+            first = end;
+        }
+    }
+
+    fn work_in_memory<V: Vector>(&mut self, part: Part, rows: usize, run: usize) {
+        let Self { groups, kernels, len, ref mut image } = *self;
+        let mut first = 0;
+        for (place, end) in groups.places.iter().zip(groups.ends) {
+            let (place, end) = (place.to_bits() as usize, end.to_bits() as usize);
+            let entries = groups.channels[first..end].iter().zip(&groups.gradients[first..end]);
+            for (channel, &gradient) in entries {
+                let kernel = &kernels[channel.to_bits() as usize * len..];
+                for (from, to) in part.vectors::<V>(rows, run) {
+                    let sum = &mut image[place + to..];
+                    let weight = V::load(&kernel[from..]);
+                    V::splat(gradient).mul_add(weight, V::load(sum)).store(sum);
+                }
+            }
             first = end;
         }
     }

@@ -87,10 +87,10 @@ macro_rules! unrolled {
         )
     };
     (@ $n:expr, $i:ident => $body:expr, [$($value:literal)*]) => {$(
-        // Clippy sees the indices of branches that are never taken.
-        #[allow(clippy::out_of_bounds_indexing)]
+        // The lints see the indices of branches that are never taken.
+        #[allow(unconditional_panic, clippy::out_of_bounds_indexing)]
         {
-            if $n > $value {
+            if const { $n > $value } {
                 #[allow(non_upper_case_globals)]
                 const $i: usize = $value;
                 $body;
@@ -104,6 +104,9 @@ pub(crate) use unrolled;
 pub(crate) trait Lanes: Vector {
     /// The columns of a tile.
     type Wide: Vector;
+    /// Whether sums stay in registers where loops are unrolled, of which each number of turns is a
+    /// function of its own.
+    const UNROLLED: bool = true;
     /// The most rows of a tile whose sums stay in registers.
     const ROWS: usize;
     /// The most `Wide`s that a sparse loop keeps in registers.
@@ -111,13 +114,13 @@ pub(crate) trait Lanes: Vector {
 
     /// Runs `kernel` in a function of its own, for loops that come in many variants: what is inlined
     /// shares one frame on the stack, which without optimization is the sum of all.
-    fn call<K: Kernel>(kernel: K);
+    fn call<K: Kernel<Self>>(kernel: K);
 }
 
 /// A loop for [`Lanes::call`].
-pub(crate) trait Kernel {
+pub(crate) trait Kernel<L> {
     /// Runs it, with vectors of `L`; to be inlined.
-    fn run<L: Lanes>(self);
+    fn run(self);
 }
 
 /// Sixteen floats as two halves.
@@ -178,6 +181,23 @@ impl<L: Lanes> Vector for Pair<L> {
     }
 }
 
+/// Whether the target fuses a multiplication and an addition without being asked. Elsewhere each is a
+/// call, which costs so much that nothing is won by unrolling, and most of a program would be that.
+const FUSED: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
+
+/// `b += x * a`, rounded once.
+#[inline(always)]
+fn fuse(x: &[f32; LANES], a: &[f32; LANES], b: &mut [f32; LANES]) {
+    for ((b, x), a) in b.iter_mut().zip(x).zip(a) {
+        *b = x.mul_add(*a, *b);
+    }
+}
+
+#[inline(never)]
+fn fuse_apart(x: &[f32; LANES], a: &[f32; LANES], b: &mut [f32; LANES]) {
+    fuse(x, a, b);
+}
+
 /// Lanes as plain arrays; vectorises where the target has fused multiply-add (aarch64), and is
 /// correct, if slow, everywhere.
 #[derive(Clone, Copy)]
@@ -192,12 +212,13 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    fn mul_add(self, a: Self, b: Self) -> Self {
-        let mut out = b.0;
-        for ((out, x), a) in out.iter_mut().zip(self.0).zip(a.0) {
-            *out = x.mul_add(a, *out);
+    fn mul_add(self, a: Self, mut b: Self) -> Self {
+        if FUSED {
+            fuse(&self.0, &a.0, &mut b.0);
+        } else {
+            fuse_apart(&self.0, &a.0, &mut b.0);
         }
-        Self(out)
+        b
     }
 
     #[inline(always)]
@@ -252,11 +273,12 @@ impl Vector for Portable {
 
 impl Lanes for Portable {
     type Wide = Pair<Self>;
-    const ROWS: usize = ROWS;
+    const UNROLLED: bool = FUSED;
+    const ROWS: usize = if FUSED { ROWS } else { 2 };
     const HELD: usize = 6;
 
-    fn call<K: Kernel>(kernel: K) {
-        kernel.run::<Self>();
+    fn call<K: Kernel<Self>>(kernel: K) {
+        kernel.run();
     }
 }
 

@@ -88,8 +88,7 @@ pub(crate) struct Listed<'a> {
 /// patch: the gradient of one output channel's kernel.
 #[inline(always)]
 pub(crate) fn gather<L: Lanes>(listed: Listed<'_>, image: &[f32], patch: Patch, sums: &mut [f32]) {
-    let most = [L::HELD, MOST.min(2 * L::HELD)];
-    in_parts::<L>(patch, sums.len(), most, &mut Gather { listed, image, sums });
+    in_parts::<L>(patch, sums.len(), &mut Gather { listed, image, sums });
 }
 
 /// `image[place + offset of v] += gradient * kernel[v]` over all pairs in order, for the vectors of a
@@ -101,36 +100,29 @@ pub(crate) fn scatter<L: Lanes>(
     patch: Patch,
     image: &mut [f32],
 ) {
-    // Patches overlap, so that the cut into parts is part of the order of the sum: the same one on all
-    // paths, though one with few registers then reads the kernel from memory.
-    in_parts::<L>(patch, kernel.len(), [MOST; 2], &mut Scatter { listed, kernel, image });
+    in_parts::<L>(patch, kernel.len(), &mut Scatter { listed, kernel, image });
 }
 
-/// Does a patch in vectors that its rows hold whole, at most `wide` or `narrow` at a time.
+/// Does a patch in vectors that its rows hold whole.
 #[inline(always)]
-pub(super) fn in_parts<L: Lanes>(
-    patch: Patch,
-    floats: usize,
-    [wide, narrow]: [usize; 2],
-    work: &mut impl Work,
-) {
+pub(super) fn in_parts<L: Lanes>(patch: Patch, floats: usize, work: &mut impl Work<L>) {
     let part = Part { offset: 0, stride: patch.stride, first: 0 };
     if let Some(run) = patch.of(COLUMNS) {
-        parts::<L, true>(part, run, floats / COLUMNS, wide, work);
+        parts::<L, _, true>(part, run, floats / COLUMNS, work);
     } else {
-        parts::<L, false>(part, patch.run, floats / LANES, narrow, work);
+        parts::<L, _, false>(part, patch.run, floats / LANES, work);
     }
 }
 
 /// Some rows at once if rows are short, otherwise parts of a row.
 #[inline(always)]
-fn parts<L: Lanes, const WIDE: bool>(
+fn parts<L: Lanes, W: Work<L>, const WIDE: bool>(
     part: Part,
     run: usize,
     vectors: usize,
-    most: usize,
-    work: &mut impl Work,
+    work: &mut W,
 ) {
+    let most = W::MOST[usize::from(!WIDE)];
     let (rows, len) = (vectors / run, if WIDE { COLUMNS } else { LANES });
     let mut row = 0;
     while row < rows {
@@ -144,19 +136,32 @@ fn parts<L: Lanes, const WIDE: bool>(
             let offset = row * part.stride + at * len;
             let part = Part { offset, first: (row * run + at) * len, ..part };
             let left = (run - at).min(most);
-            /// Whole rows if there are several, otherwise the most of the listed that fit.
+            if const { !L::UNROLLED } {
+                // As many as below, for where parts end can be part of the order of a sum.
+                let few = [18, 12, 9, 6, 4, 3, 2, 1].into_iter().find(|&few| few <= left);
+                let run = if together > 1 { left } else { few.unwrap_or(1) };
+                if WIDE {
+                    work.work_in_memory::<L::Wide>(part, together, run);
+                } else {
+                    work.work_in_memory::<L>(part, together, run);
+                }
+                at += run;
+                continue;
+            }
+            /// Whole rows if there are several, otherwise the most of the listed that fit. The constants
+            /// keep functions that are never called from being made.
             macro_rules! dispatch {
                 ([$($short:literal)*] [$($long:literal)*]) => {
                     match (together, left) {
-                        $((3, $short) => {
+                        $((3, $short) if const { 3 * $short <= W::MOST[!WIDE as usize] } => {
                             L::call(Call::<_, WIDE, 3, $short> { part, work: &mut *work });
                             at += $short;
                         })*
-                        $((2, $short) => {
+                        $((2, $short) if const { 2 * $short <= W::MOST[!WIDE as usize] } => {
                             L::call(Call::<_, WIDE, 2, $short> { part, work: &mut *work });
                             at += $short;
                         })*
-                        $((_, $long..) => {
+                        $((_, $long..) if const { $long <= W::MOST[!WIDE as usize] } => {
                             L::call(Call::<_, WIDE, 1, $long> { part, work: &mut *work });
                             at += $long;
                         })*
@@ -187,11 +192,30 @@ impl Part {
     pub(super) fn room(&self, len: usize, rows: usize, floats: usize) -> usize {
         (len + 1).saturating_sub(self.offset + (rows - 1) * self.stride + floats)
     }
+
+    /// Where each of its vectors lies in the patch, and how far from a place in the image.
+    pub(super) fn vectors<V: Vector>(
+        self,
+        rows: usize,
+        run: usize,
+    ) -> impl Iterator<Item = (usize, usize)> {
+        let across = move |row| (0..run).map(move |v| (row, v));
+        (0..rows).flat_map(across).map(move |(row, v)| {
+            let patch = self.first + (row * run + v) * V::LEN;
+            (patch, self.offset + row * self.stride + v * V::LEN)
+        })
+    }
 }
 
 /// What is done with all pairs, for `ROWS` rows of `RUN` vectors.
-pub(super) trait Work {
+pub(super) trait Work<L> {
+    /// The most vectors that are worked on at a time, wide ones and others.
+    const MOST: [usize; 2];
+
     fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part);
+
+    /// The same in the same order, without registers to hold a part in.
+    fn work_in_memory<V: Vector>(&mut self, part: Part, rows: usize, run: usize);
 }
 
 struct Call<'a, W, const WIDE: bool, const ROWS: usize, const RUN: usize> {
@@ -199,11 +223,11 @@ struct Call<'a, W, const WIDE: bool, const ROWS: usize, const RUN: usize> {
     work: &'a mut W,
 }
 
-impl<W: Work, const WIDE: bool, const ROWS: usize, const RUN: usize> Kernel
+impl<L: Lanes, W: Work<L>, const WIDE: bool, const ROWS: usize, const RUN: usize> Kernel<L>
     for Call<'_, W, WIDE, ROWS, RUN>
 {
     #[inline(always)]
-    fn run<L: Lanes>(self) {
+    fn run(self) {
         if WIDE {
             self.work.work::<L::Wide, ROWS, RUN>(self.part);
         } else {
@@ -218,7 +242,9 @@ struct Gather<'a> {
     sums: &'a mut [f32],
 }
 
-impl Work for Gather<'_> {
+impl<L: Lanes> Work<L> for Gather<'_> {
+    const MOST: [usize; 2] = [L::HELD, if MOST < 2 * L::HELD { MOST } else { 2 * L::HELD }];
+
     #[inline(always)]
     fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part) {
         let (sums, image) = (&mut self.sums[part.first..], self.image);
@@ -245,6 +271,16 @@ impl Work for Gather<'_> {
             held[r][v].store(&mut sums[(r * RUN + v) * V::LEN..]);
         }));
     }
+
+    fn work_in_memory<V: Vector>(&mut self, part: Part, rows: usize, run: usize) {
+        for (place, &gradient) in self.listed.places.iter().zip(self.listed.gradients) {
+            for (to, from) in part.vectors::<V>(rows, run) {
+                let x = V::load(&self.image[place.to_bits() as usize + from..]);
+                let sum = &mut self.sums[to..];
+                V::splat(gradient).mul_add(x, V::load(sum)).store(sum);
+            }
+        }
+    }
 }
 
 struct Scatter<'a> {
@@ -253,7 +289,11 @@ struct Scatter<'a> {
     image: &'a mut [f32],
 }
 
-impl Work for Scatter<'_> {
+impl<L> Work<L> for Scatter<'_> {
+    // Patches overlap, so that the cut into parts is part of the order of the sum: the same one on all
+    // paths, though one with few registers then reads the kernel from memory.
+    const MOST: [usize; 2] = [MOST; 2];
+
     #[inline(always)]
     fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part) {
         let (kernel, image) = (&self.kernel[part.first..], &mut *self.image);
@@ -277,6 +317,15 @@ impl Work for Scatter<'_> {
                     }
                 });
             });
+        }
+    }
+
+    fn work_in_memory<V: Vector>(&mut self, part: Part, rows: usize, run: usize) {
+        for (place, &gradient) in self.listed.places.iter().zip(self.listed.gradients) {
+            for (from, to) in part.vectors::<V>(rows, run) {
+                let sum = &mut self.image[place.to_bits() as usize + to..];
+                V::splat(gradient).mul_add(V::load(&self.kernel[from..]), V::load(sum)).store(sum);
+            }
         }
     }
 }

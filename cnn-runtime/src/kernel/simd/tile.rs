@@ -198,22 +198,22 @@ pub(super) trait OfRows {
 #[inline(always)]
 pub(super) fn by_rows<L: Lanes>(work: impl OfRows, rows: usize) {
     macro_rules! dispatch {
-        ($($few:literal)*, $($many:literal)*) => {
+        ($($rows:literal)*) => {
             match rows {
-                $($few => L::call(Rows::<_, $few>(work)),)*
-                $($many if L::ROWS >= $many => L::call(Rows::<_, $many>(work)),)*
+                // The constants keep functions that no row count of this path needs from being made.
+                $($rows if const { L::ROWS >= $rows } => L::call(Rows::<_, $rows>(work)),)*
                 _ => unreachable!("at most {} rows", L::ROWS),
             }
         };
     }
-    dispatch!(1 2 3 4 5 6, 7 8 9 10 11 12 13 14 15 16);
+    dispatch!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
 }
 
 struct Rows<W, const R: usize>(W);
 
-impl<W: OfRows, const R: usize> Kernel for Rows<W, R> {
+impl<L: Lanes, W: OfRows, const R: usize> Kernel<L> for Rows<W, R> {
     #[inline(always)]
-    fn run<L: Lanes>(self) {
+    fn run(self) {
         self.0.run::<L, R>();
     }
 }

@@ -145,10 +145,10 @@ impl Lanes for Avx2 {
     const HELD: usize = 6;
 
     #[inline]
-    fn call<K: Kernel>(kernel: K) {
+    fn call<K: Kernel<Self>>(kernel: K) {
         #[target_feature(enable = "avx2,fma")]
-        fn run<K: Kernel>(kernel: K) {
-            kernel.run::<Avx2>();
+        fn run<K: Kernel<Avx2>>(kernel: K) {
+            kernel.run();
         }
         // SAFETY: the CPU's support was seen.
         unsafe { run(kernel) }
@@ -162,10 +162,10 @@ impl Lanes for Avx512 {
     const HELD: usize = 18;
 
     #[inline]
-    fn call<K: Kernel>(kernel: K) {
+    fn call<K: Kernel<Self>>(kernel: K) {
         #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-        fn run<K: Kernel>(kernel: K) {
-            kernel.run::<Avx512>();
+        fn run<K: Kernel<Avx512>>(kernel: K) {
+            kernel.run();
         }
         // SAFETY: the CPU's support was seen.
         unsafe { run(kernel) }

@@ -7,7 +7,7 @@ use super::Result;
 use super::page::{Page, Part};
 
 const PHOTOGRAPH: &[u8] =
-    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/data/photograph/astronaut.jpg"));
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../data/photograph/astronaut.jpg"));
 
 /// The photograph, its channels, and its edges.
 pub fn chapter(page: &mut Page) -> Result<()> {

@@ -12,13 +12,12 @@ use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use cnn_pictures::{Picture, digit_values, sample_grid};
+use cnn_pictures::{digit_values, sample_grid};
 use cnn_runtime::data::{DataError, Dataset, cifar10, mnist};
 
+use crate::SAMPLE;
+use crate::predictions::pictures;
 use page::Page;
-
-/// The digits that ship with the repository.
-const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist-sample");
 
 /// What the page is made from.
 pub struct Options {
@@ -110,24 +109,6 @@ fn photographs(options: &Options) -> Result<Option<Sets>> {
             Ok(Some(Sets { train, test, from: dir.display().to_string() }))
         }
     }
-}
-
-/// The images of a data set one by one.
-fn pictures(set: &Dataset) -> Result<Vec<Picture<'_>>> {
-    let &[_, height, width, channels] = set.images().shape() else { unreachable!("four axes") };
-    let pixels = set.images().as_slice().unwrap_or_default();
-    let images = pixels.chunks_exact(height * width * channels);
-    Ok(images
-        .map(|image| Picture::new(image, height, width, channels))
-        .collect::<std::result::Result<_, _>>()?)
-}
-
-/// The names of the classes: those that the set knows, or the numbers.
-fn names(set: &Dataset) -> Vec<String> {
-    if set.class_names().is_empty() {
-        return (0..10).map(|class| class.to_string()).collect();
-    }
-    set.class_names().to_vec()
 }
 
 fn shape(set: &Dataset) -> String {

@@ -3,20 +3,15 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use cnn_pictures::{
-    History, Picture, confusion_matrix, count_confusions, predictions_grid, training_curves,
-};
+use cnn_pictures::{History, confusion_matrix, count_confusions, training_curves};
 use cnn_runtime::data::{Dataset, Examples};
-use cnn_runtime::rng::Rng;
 use cnn_runtime::trainer::{self, Fit, ModelCheckpoint, Monitor, Verbose};
 use cnn_runtime::{Model, Network, checkpoint};
 
 use super::networks::MnistCnn;
 use super::page::Page;
-use super::{Options, Result, Sets, names, pictures};
-
-/// How many test images are shown with what they were taken for.
-const SHOWN: usize = 32;
+use super::{Options, Result, Sets};
+use crate::predictions::{classes, names, predictions};
 
 /// Writes to two places.
 struct Both<'a> {
@@ -104,18 +99,12 @@ pub fn show<N: Network>(
     ));
 
     let outputs = trained.model.predict(test.examples().inputs)?;
-    let predicted: Vec<usize> = outputs.outer_iter().map(|row| largest(row.iter())).collect();
+    let predicted = classes(&outputs);
     let truth: Vec<usize> = test.labels().iter().map(|&label| label as usize).collect();
     let names = names(test);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut order: Vec<usize> = (0..test.len()).collect();
-    Rng::new(options.seed, 0).shuffle(&mut order);
-    order.truncate(SHOWN);
-    let images = pictures(test)?;
-    let pick = |from: &[usize]| -> Vec<usize> { order.iter().map(|&i| from[i]).collect() };
-    let some: Vec<Picture<'_>> = order.iter().map(|&i| images[i]).collect();
     page.picture(
-        &predictions_grid(&some, &pick(&predicted), &pick(&truth), &names, 8, 84)?,
+        &predictions(test, &predicted, options.seed)?,
         "32 test images, drawn by chance: predicted (true), blue where right and red where wrong.",
     )?;
     let counts = count_confusions(&predicted, &truth, names.len())?;
@@ -124,12 +113,6 @@ pub fn show<N: Network>(
         "What is taken for what: true classes in rows, predicted ones in columns.",
     );
     Ok(())
-}
-
-/// The index of the largest value, the first of several.
-fn largest<'a>(values: impl Iterator<Item = &'a f32>) -> usize {
-    let first = (0, f32::NEG_INFINITY);
-    values.enumerate().fold(first, |best, (i, &v)| if v > best.1 { (i, v) } else { best }).0
 }
 
 /// Trains the digits' network; it is looked into later on.

@@ -59,7 +59,7 @@ fn predicted<N: Network>(pixels: &ArrayView3<'_, u8>) -> Array3<f64> {
 #[test]
 fn a_model_of_fixed_kernels_computes_what_opencv_does() {
     let reference: Value =
-        serde_json::from_str(include_str!("../cnn-pictures/tests/data/filter2d.json")).unwrap();
+        serde_json::from_str(include_str!("../../cnn-pictures/tests/data/filter2d.json")).unwrap();
     let image = &reference["images"][4];
     assert_eq!((image["height"].as_u64(), image["width"].as_u64()), (Some(31), Some(17)));
     let hex = image["pixels"].as_str().unwrap();
@@ -85,7 +85,7 @@ fn a_model_of_fixed_kernels_computes_what_opencv_does() {
 
 #[test]
 fn a_model_filters_the_photograph() {
-    let image = decode(include_bytes!("../data/photograph/astronaut.jpg")).unwrap();
+    let image = decode(include_bytes!("../../data/photograph/astronaut.jpg")).unwrap();
     let view = ArrayView3::from_shape((256, 256, 3), image.as_raw()).unwrap();
     let found = predicted::<PhotographEdges>(&view);
     let expected = correlate(Picture::of(&image).unwrap(), &Kernel::named("sobel_x").unwrap());

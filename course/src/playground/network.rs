@@ -37,6 +37,9 @@ pub const PIXELS: usize = 28 * 28;
 
 /// Trains a fresh network on the digits in `dir`, with a progress bar, and says in a sentence how well
 /// it did.
+///
+/// # Errors
+/// If the digits cannot be read.
 pub fn train(dir: &Path, epochs: usize) -> Result<(Model<Digits>, String), Box<dyn Error>> {
     let digits = mnist::load(dir)?;
     let mut model = Digits::new(1);
@@ -56,6 +59,9 @@ pub fn train(dir: &Path, epochs: usize) -> Result<(Model<Digits>, String), Box<d
 ///
 /// A layer's `maps` are bytes in base64, feature after feature, each row after row: 0 stands for
 /// nothing (or less), 255 for the layer's `largest` value.
+///
+/// # Errors
+/// If `digit` is not [`PIXELS`] long.
 pub fn look(inspector: &mut Inspector<Digits>, digit: &[u8]) -> Result<Value, InspectError> {
     let image: Vec<f32> = digit.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
     let seen = inspector.run(&image)?;

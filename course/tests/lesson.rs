@@ -1,11 +1,8 @@
 //! What an introductory lesson on convolutional networks says in numbers, and the page that the example
 //! `lesson` makes.
 
-#[path = "../examples/lesson/book/mod.rs"]
-mod book;
-
-use book::Options;
 use cnn::{Cifar10Cnn, MnistCnn, MnistMlp};
+use cnn_course::book::{self, Options};
 use cnn_runtime::data::Inputs;
 use cnn_runtime::network::LayerInfo;
 use cnn_runtime::{Model, Network, cnn};

@@ -7,19 +7,14 @@
 //! Then open the address that it prints. Only this machine can reach it, and the page fetches nothing
 //! from elsewhere.
 
-mod app;
-
 use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Parser;
+use cnn_course::SAMPLE;
+use cnn_course::playground::network::{Digits, train};
+use cnn_course::playground::server::Playground;
 use cnn_runtime::{Model, checkpoint};
-
-use app::network::{Digits, train};
-use app::server::Playground;
-
-/// The digits that ship with the repository.
-const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist-sample");
 
 /// Draw a digit and see what the network makes of it, layer by layer.
 #[derive(Debug, Parser)]

@@ -7,7 +7,8 @@ use cnn_pictures::sample_grid;
 use super::networks::Cifar10Cnn;
 use super::page::Page;
 use super::training::{show, train};
-use super::{Options, Result, Sets, pictures};
+use super::{Options, Result, Sets};
+use crate::predictions::pictures;
 
 const MISSING: &str = "CIFAR-10 is missing here. It carries no licence and is not shipped: take the binary \
 version from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, and make this page again with \

@@ -1,9 +1,5 @@
 //! The playground answers what it should, refuses what it cannot read, and stays up.
 
-#[path = "../examples/playground/app/mod.rs"]
-#[allow(dead_code, reason = "the example trains and waits")]
-mod app;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -11,15 +7,15 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use app::network::{Digits, PIXELS};
-use app::server::{MAX_DRAWING, MAX_UPLOAD, Playground};
+use cnn_course::SAMPLE;
+use cnn_course::playground::network::{Digits, PIXELS};
+use cnn_course::playground::server::{MAX_DRAWING, MAX_UPLOAD, Playground};
 use cnn_runtime::Model;
 use cnn_runtime::data::{Dataset, mnist};
 use cnn_runtime::trainer::{Fit, Verbose};
 use serde_json::Value;
 
-const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist-sample");
-const PHOTOGRAPH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/photograph/astronaut.jpg");
+const PHOTOGRAPH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/photograph/astronaut.jpg");
 
 static TEST: LazyLock<Dataset> = LazyLock::new(|| mnist::load(SAMPLE).unwrap().test);
 

@@ -5,14 +5,11 @@
 //! cargo run --release --example lesson -- [--data DIR] [--out lesson/]
 //! ```
 
-mod book;
-
 use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Parser;
-
-use book::Options;
+use cnn_course::book::{self, Options};
 
 /// An introduction to convolutional networks, as a page made on your own machine.
 #[derive(Debug, Parser)]

@@ -1,4 +1,5 @@
-//! A convolutional network, declared in `specs/cifar10_cnn.cnn`, learns ten kinds of photographs.
+//! A convolutional network, declared in `specs/cifar10_cnn.cnn`, learns ten kinds of photographs, and
+//! draws what it takes some of them for.
 //!
 //! ```text
 //! cargo run --release --example cifar10_cnn -- --data DIR
@@ -11,11 +12,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cnn::Cifar10Cnn;
+use cnn_course::{classes, predictions};
+use cnn_pictures::{Format, encode};
 use cnn_runtime::Model;
 use cnn_runtime::data::cifar10::{self, Cifar10};
 use cnn_runtime::data::{DataError, Dataset};
-use cnn_runtime::rng::Rng;
 
+#[path = "../../examples/training/mod.rs"]
 mod training;
 
 use training::{Sets, Training};
@@ -27,9 +30,6 @@ DIR`, or build with `--features download` and pass `--download`.";
 
 /// How many training images are held out, as long as that is at most a tenth of them.
 const VALIDATION: usize = 5_000;
-
-/// How many test images are shown with what they were taken for.
-const SHOWN: usize = 32;
 
 /// Trains on CIFAR-10.
 #[derive(Debug, Parser)]
@@ -78,7 +78,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     );
     let sets = Sets { train: rest, validation, test: test.examples() };
     let model = flags.training.run::<Cifar10Cnn>(&sets)?;
-    show(&model, &test, flags.training.seed)
+    draw(&model, &test, &flags.training)
 }
 
 fn load(flags: &Flags) -> Result<Cifar10, Box<dyn Error>> {
@@ -99,23 +99,13 @@ fn load(flags: &Flags) -> Result<Cifar10, Box<dyn Error>> {
     Ok(cifar10::load(&flags.data)?)
 }
 
-/// Prints what some test images, drawn by chance, were taken for, and in brackets what they are.
-fn show(model: &Model<Cifar10Cnn>, test: &Dataset, seed: u64) -> Result<(), Box<dyn Error>> {
-    let mut order: Vec<usize> = (0..test.len()).collect();
-    Rng::new(seed, 0).shuffle(&mut order);
-    order.truncate(SHOWN);
-    let shown = test.select(&order);
-    let outputs = model.predict(shown.examples().inputs)?;
-    let titles = outputs.outer_iter().zip(shown.labels()).map(|(outputs, &label)| {
-        let name = |class: u32| test.class_name(class).unwrap_or("?");
-        format!("{} ({})", name(largest(outputs.iter().copied())), name(label))
-    });
-    println!("\nPredicted (true): {}", titles.collect::<Vec<_>>().join(", "));
+/// Draws what some test images were taken for, and what they are.
+fn draw(model: &Model<Cifar10Cnn>, test: &Dataset, flags: &Training) -> Result<(), Box<dyn Error>> {
+    let outputs = model.predict(test.examples().inputs)?;
+    let picture = predictions(test, &classes(&outputs), flags.seed)?;
+    let path = flags.out.join("cifar10_cnn.png");
+    std::fs::write(&path, encode(&picture, Format::Png)?)
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    println!("Predictions: {}", path.display());
     Ok(())
-}
-
-/// The index of the largest value, the first of several.
-fn largest(values: impl Iterator<Item = f32>) -> u32 {
-    let first = (0, f32::NEG_INFINITY);
-    (0..).zip(values).fold(first, |best, next| if next.1 > best.1 { next } else { best }).0
 }
