@@ -107,6 +107,16 @@ fn a_border_of_one_zero_keeps_the_size() {
 }
 
 #[test]
+fn bytes_are_divided_by_255() {
+    let bytes: Vec<u8> = (0..16).map(|i| 17 * i).collect();
+    let floats: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    let pooled = Pooled::new(0).predict(Inputs::Bytes(&bytes)).unwrap();
+    let expected = [5., 7., 13., 15.].map(|x| 17. * x / 255.);
+    assert_eq!(pooled.iter().copied().collect::<Vec<f32>>(), expected);
+    assert_eq!(output::<Pooled>(&floats), expected);
+}
+
+#[test]
 fn max_pooling() {
     let x = [1., 1., 2., 4., 5., 6., 7., 8., 3., 2., 1., 0., 1., 2., 3., 4.];
     assert_eq!(output::<Pooled>(&x), [6., 8., 3., 4.]);
