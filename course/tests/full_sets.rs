@@ -46,7 +46,7 @@ fn cifar10_has_60_000_photographs() {
     assert_eq!([rest.len(), held_out.len()], [45_000, 5_000]);
 }
 
-/// Keras's runs of the lesson reach 99.2 % on the test digits.
+/// The lesson has 99.2 %, of a run that trains on all 60,000 and keeps what does best on the test.
 #[test]
 #[ignore = "needs the full MNIST in CNN_DATA_DIR"]
 fn ten_epochs_of_mnist_cnn() {

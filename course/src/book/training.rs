@@ -139,7 +139,7 @@ pub fn chapter(
     if digits.train.len() < 60_000 {
         page.say(
             "With the 60,000 training digits of the full MNIST, ten passes bring this network to about \
-             99.2 %: `cargo run --release --example mnist_cnn -- --data DIR`.",
+             99 %: `cargo run --release --example mnist_cnn -- --data DIR`.",
         );
     }
     Ok(trained.model)
