@@ -8,9 +8,9 @@
 use std::path::PathBuf;
 
 use cnn::{Cifar10Cnn, MnistCnn};
+use cnn_runtime::checkpoint;
 use cnn_runtime::data::{cifar10, mnist};
 use cnn_runtime::trainer::{Fit, ModelCheckpoint, Monitor, Verbose};
-use cnn_runtime::{Network, checkpoint};
 
 fn dir() -> PathBuf {
     let dir = std::env::var_os("CNN_DATA_DIR").expect("CNN_DATA_DIR names the folder of the sets");
