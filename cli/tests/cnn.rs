@@ -403,6 +403,8 @@ fn commands_are_documented() {
 fn wrong_usage_is_2() {
     assert_eq!(cnn(&["summarise"]).status.code(), Some(2));
     assert_eq!(cnn(&["check"]).status.code(), Some(2));
+    let error = cnn(&["summary", "--formt", "json", "specs"]);
+    assert!(stderr(&error).contains("'--format'"), "{}", stderr(&error));
 }
 
 #[test]

@@ -98,7 +98,9 @@ fn params(count: u64) -> String {
     }
 }
 
-fn thousands(count: u64) -> String {
+/// A count as pictures write it: `220,234`.
+#[must_use]
+pub fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

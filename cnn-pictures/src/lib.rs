@@ -24,7 +24,7 @@ mod picture;
 mod svg;
 mod text;
 
-pub use architecture::{Block, architecture};
+pub use architecture::{Block, architecture, thousands};
 pub use channels::{channels, grey, luma};
 pub use chart::{History, Line, line_chart, training_curves};
 pub use confusion::{confusion_matrix, count_confusions};

@@ -60,3 +60,39 @@ pub(crate) fn names(set: &Dataset) -> Vec<String> {
     }
     set.class_names().to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use cnn_runtime::data::mnist;
+    use ndarray::arr2;
+
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_largest() {
+        let outputs = arr2(&[[0.1, 0.6, 0.3], [0.4, 0.2, 0.4], [-3.0, -2.0, -1.0]]);
+        assert_eq!(classes(&outputs), [1, 0, 2]);
+    }
+
+    /// Titles of right predictions are blue and of wrong ones red, whichever images are drawn.
+    #[test]
+    fn right_is_blue_and_wrong_is_red() {
+        let digits = mnist::load(crate::SAMPLE).unwrap().test.split_at(100).0;
+        let right: Vec<usize> = digits.labels().iter().map(|&label| label as usize).collect();
+        let wrong: Vec<usize> = right.iter().map(|&class| (class + 1) % 10).collect();
+        let colors = |predicted: &[usize], seed| {
+            let picture = predictions(&digits, predicted, seed).unwrap();
+            let has = |is: fn(&[u8; 3]) -> bool| picture.pixels().any(|pixel| is(&pixel.0));
+            [has(|[r, g, b]| r > b && r > g), has(|[r, g, b]| b > r && b > g)]
+        };
+        for seed in 0..5 {
+            assert_eq!(colors(&right, seed), [false, true]);
+            assert_eq!(colors(&wrong, seed), [true, false]);
+        }
+        assert_ne!(
+            predictions(&digits, &right, 0).unwrap(),
+            predictions(&digits, &right, 1).unwrap()
+        );
+        assert!(predictions(&digits, &right[1..], 0).is_err());
+    }
+}

@@ -2,62 +2,20 @@
 //! `lesson` makes.
 
 use cnn::{Cifar10Cnn, MnistCnn, MnistMlp};
+use cnn_course::book::networks::{
+    Averaged, Bordered, Convolutional, Crossed, FullyConnected, LocallyConnected, Pooled, Worked,
+};
 use cnn_course::book::{self, Options};
 use cnn_runtime::data::Inputs;
 use cnn_runtime::network::LayerInfo;
 use cnn_runtime::{Model, Network, cnn};
 
 cnn! {
-    /// The 3x3 kernel of the first example.
-    model Worked {
-        input(5, 5, 1);
-        Conv2D(kernel = [[0, 1, 2], [2, 2, 0], [0, 1, 2]], use_bias = false, trainable = false);
-    }
-
-    /// The 3x3 kernel of the second.
-    model Crossed {
-        input(5, 5, 1);
-        Conv2D(kernel = [[1, 0, 1], [0, 1, 0], [1, 0, 1]], use_bias = false, trainable = false);
-    }
-
-    model Bordered {
-        input(5, 5, 1);
-        ZeroPadding2D(1);
-        Conv2D(1, 3);
-    }
-
-    model Pooled {
-        input(4, 4, 1);
-        MaxPooling2D(2, strides = 2);
-    }
-
+    /// One unit, connected to every pixel.
     model Unit {
         input(1000, 1000, 1);
         Flatten;
         Dense(1, use_bias = false);
-    }
-
-    model Dense784 {
-        input(28, 28, 1);
-        Flatten;
-        Dense(784);
-    }
-
-    model Local {
-        input(28, 28, 1);
-        LocallyConnected2D(1, 3);
-    }
-
-    model Shared {
-        input(28, 28, 1);
-        Conv2D(1, 3);
-    }
-
-    model Averaged {
-        input(28, 28, 1);
-        Conv2D(32, 3, padding = same, activation = relu);
-        GlobalAveragePooling2D;
-        Dense(10, activation = softmax);
     }
 }
 
@@ -139,7 +97,8 @@ fn a_fully_connected_unit() {
 /// Weights and biases: (28·28 + 1)·784, 26·26·(9 + 1), 9 + 1.
 #[test]
 fn three_ways_to_connect() {
-    assert_eq!([Dense784::PARAMS, Local::PARAMS, Shared::PARAMS], [615_440, 6_760, 10]);
+    let params = [FullyConnected::PARAMS, LocallyConnected::PARAMS, Convolutional::PARAMS];
+    assert_eq!(params, [615_440, 6_760, 10]);
     assert_eq!(Averaged::LAYERS[1].output_shape, [32]);
     assert_eq!(Averaged::PARAMS, 320 + 330);
 }

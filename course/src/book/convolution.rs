@@ -1,7 +1,7 @@
 //! What a convolution computes, and the three networks.
 
 use cnn::MnistMlp;
-use cnn_pictures::{Block, architecture};
+use cnn_pictures::{Block, architecture, thousands};
 use cnn_runtime::data::Inputs;
 use cnn_runtime::{Model, Network};
 
@@ -87,7 +87,7 @@ fn connections(page: &mut Page) {
     );
     let row = |name: &str, what: &str, outputs: &[usize], params: usize| {
         let outputs: Vec<String> = outputs.iter().map(ToString::to_string).collect();
-        [name.to_owned(), what.to_owned(), outputs.join("\u{a0}×\u{a0}"), thousands(params)]
+        [name.to_owned(), what.to_owned(), outputs.join("\u{a0}×\u{a0}"), thousands(params as u64)]
     };
     page.table(&[
         ["layer", "each output sees", "outputs", "parameters"].map(str::to_owned),
@@ -109,22 +109,9 @@ fn connections(page: &mut Page) {
         "Where a class does not depend on the place at all, `GlobalAveragePooling2D` leaves the mean of \
          each feature map: 32 maps of 28 × 28 become 32 numbers, and a classifier of ten classes behind \
          a convolution has {} parameters in all.",
-        thousands(Averaged::PARAMS)
+        thousands(Averaged::PARAMS as u64)
     ));
     page.say("`cnn explain FILE` shows for each layer of a model where its sizes come from.");
-}
-
-/// `220,234`
-fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// The three networks: their summaries, and the second one as a diagram.

@@ -3,7 +3,7 @@
 mod convolution;
 mod filters;
 mod layers;
-mod networks;
+pub mod networks;
 mod page;
 mod photographs;
 mod training;

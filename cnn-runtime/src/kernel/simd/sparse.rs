@@ -135,44 +135,40 @@ fn parts<L: Lanes, W: Work<L>, const WIDE: bool>(
         while at < run {
             let offset = row * part.stride + at * len;
             let part = Part { offset, first: (row * run + at) * len, ..part };
+            // Whole rows if there are several.
             let left = (run - at).min(most);
+            let vectors = if together > 1 { left } else { part_of(left) };
+            at += vectors;
             if const { !L::UNROLLED } {
-                // As many as below, for where parts end can be part of the order of a sum.
-                let few = [18, 12, 9, 6, 4, 3, 2, 1].into_iter().find(|&few| few <= left);
-                let run = if together > 1 { left } else { few.unwrap_or(1) };
                 if WIDE {
-                    work.work_in_memory::<L::Wide>(part, together, run);
+                    work.work_in_memory::<L::Wide>(part, together, vectors);
                 } else {
-                    work.work_in_memory::<L>(part, together, run);
+                    work.work_in_memory::<L>(part, together, vectors);
                 }
-                at += run;
                 continue;
             }
-            /// Whole rows if there are several, otherwise the most of the listed that fit. The constants
-            /// keep functions that are never called from being made.
+            /// The constants keep functions that are never called from being made.
             macro_rules! dispatch {
-                ([$($short:literal)*] [$($long:literal)*]) => {
-                    match (together, left) {
-                        $((3, $short) if const { 3 * $short <= W::MOST[!WIDE as usize] } => {
-                            L::call(Call::<_, WIDE, 3, $short> { part, work: &mut *work });
-                            at += $short;
-                        })*
-                        $((2, $short) if const { 2 * $short <= W::MOST[!WIDE as usize] } => {
-                            L::call(Call::<_, WIDE, 2, $short> { part, work: &mut *work });
-                            at += $short;
-                        })*
-                        $((_, $long..) if const { $long <= W::MOST[!WIDE as usize] } => {
-                            L::call(Call::<_, WIDE, 1, $long> { part, work: &mut *work });
-                            at += $long;
-                        })*
-                        _ => unreachable!("some vectors are left"),
+                ($($rows:literal: [$($run:literal)*])*) => {
+                    match (together, vectors) {
+                        $($(($rows, $run) if const { $rows * $run <= W::MOST[!WIDE as usize] } => {
+                            L::call(Call::<_, WIDE, $rows, $run> { part, work: &mut *work });
+                        })*)*
+                        _ => unreachable!("{together} rows of {vectors} vectors are no part"),
                     }
                 };
             }
-            dispatch!([1 2 3 4 5 6 7 8 9] [18 12 9 6 4 3 2 1]);
+            dispatch!(1: [1 2 3 4 6 9 12 18] 2: [1 2 3 4 5 6 7 8 9] 3: [1 2 3 4 5 6]);
         }
         row += together;
     }
+}
+
+/// How many of the `left` vectors of a row are worked on at a time: not any number, for each is a
+/// function.
+#[inline(always)]
+fn part_of(left: usize) -> usize {
+    [18, 12, 9, 6, 4, 3, 2].into_iter().find(|&vectors| vectors <= left).unwrap_or(1)
 }
 
 /// A part of a patch.
