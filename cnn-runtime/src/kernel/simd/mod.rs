@@ -182,7 +182,7 @@ impl<L: Lanes> Vector for Pair<L> {
 }
 
 /// Whether the target fuses a multiplication and an addition without being asked. Elsewhere each is a
-/// call, which costs so much that nothing is won by unrolling, and most of a program would be that.
+/// call, which costs so much that unrolling wins little, and half of a program would be that.
 const FUSED: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
 
 /// `b += x * a`, rounded once.
