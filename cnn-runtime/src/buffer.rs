@@ -153,6 +153,24 @@ impl<'a> Carve<'a> {
         &mut part[..len]
     }
 
+    /// `len` floats for every image.
+    ///
+    /// # Panics
+    /// If the arena is too small.
+    #[must_use]
+    pub fn slot(&mut self, len: usize) -> Slot<'a> {
+        Slot(self.take(self.capacity * len))
+    }
+
+    /// `len` floats for one image.
+    ///
+    /// # Panics
+    /// If the arena is too small.
+    #[must_use]
+    pub fn single(&mut self, len: usize) -> Slot<'a> {
+        Slot(self.take(len))
+    }
+
     /// `N` floats for every image.
     ///
     /// # Panics
@@ -169,5 +187,54 @@ impl<'a> Carve<'a> {
     #[must_use]
     pub fn array<const N: usize>(&mut self) -> &'a mut [f32; N] {
         self.take(N).try_into().expect("the length that was asked for")
+    }
+}
+
+/// A place in an arena that several arrays take, one after the other: rows of any length, one for
+/// each image.
+#[derive(Debug)]
+pub struct Slot<'a>(&'a mut [f32]);
+
+impl<'a> Slot<'a> {
+    /// Row `index`.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn row<const N: usize>(&self, index: usize) -> &[f32; N] {
+        &self.0.as_chunks().0[index]
+    }
+
+    /// Row `index`.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn row_mut<const N: usize>(&mut self, index: usize) -> &mut [f32; N] {
+        &mut self.0.as_chunks_mut().0[index]
+    }
+
+    /// All rows.
+    #[must_use]
+    pub fn rows<const N: usize>(self) -> &'a mut [[f32; N]] {
+        self.0.as_chunks_mut().0
+    }
+
+    /// The first floats, as many as `count` rows of `len` have.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[must_use]
+    pub fn first(&self, count: usize, len: usize) -> &[f32] {
+        &self.0[..count * len]
+    }
+
+    /// The first floats, as many as `count` rows of `len` have.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[must_use]
+    pub fn first_mut(&mut self, count: usize, len: usize) -> &mut [f32] {
+        &mut self.0[..count * len]
     }
 }

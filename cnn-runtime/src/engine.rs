@@ -11,7 +11,7 @@ use crate::data::{Examples, Inputs, Targets};
 use crate::exchange::Exchange;
 use crate::loss::{Target, argmax, crossentropy, softmax_crossentropy};
 use crate::model::{Model, load, load_one, tensor};
-use crate::network::{Defaults, LossKind, Network, Pass, Regularizer, Shards};
+use crate::network::{Defaults, LossKind, Network, Pass, Regularizer, Shards, Team};
 use crate::optimizer::{Optimizer, OptimizerKind};
 use crate::regularizer;
 
@@ -248,7 +248,7 @@ impl<'m, N: Network> Trainer<'m, N> {
         for (shard, arena) in self.shards.chunks_exact_mut(Self::STRIDE).enumerate() {
             let (arena, tape) = arena.split_at_mut(N::SHARD_ARENA);
             let first = shard * N::SHARD;
-            let (scores, gradients) = (N::scores(arena, N::SHARD), N::input_gradients(tape));
+            let (scores, gradients) = (N::scores(arena), N::input_gradients(tape));
             has_inputs &= gradients.is_some();
             for (i, row) in (first..count).zip(&*scores) {
                 outputs.row_mut(i).assign(&ArrayView1::from(row.floats()));
@@ -276,15 +276,15 @@ impl<'m, N: Network> Trainer<'m, N> {
             let (packed, batch, exchange) = (self.model.packed(), &self.batch, &self.exchange);
             let turn = |first: usize, images: usize, arena: &mut [f32], tape: &mut [f32]| {
                 if stage == 0 {
-                    for (i, image) in N::inputs(arena, N::SHARD)[..images].iter_mut().enumerate() {
+                    for (i, image) in N::inputs(arena)[..images].iter_mut().enumerate() {
                         load(first + i, image);
                     }
                 }
                 let pass = pass(first);
-                N::forward_stage(stage, packed, batch, exchange, pass, images, arena, tape);
+                N::forward(stage, packed, batch, exchange, pass, images, arena, tape);
                 let mut totals = Totals::default();
                 if stage == last {
-                    let scores = N::scores(arena, N::SHARD)[..images].iter();
+                    let scores = N::scores(arena)[..images].iter();
                     let gradients = N::score_gradients(tape).iter_mut();
                     for (i, (scores, gradients)) in scores.zip(gradients).enumerate() {
                         totals += head(first + i, scores, gradients);
@@ -387,9 +387,9 @@ impl<N: Network> Model<N> {
         let mut images = vec![Totals::default(); examples.len()];
         self.sweep(&mut images, 1, together, |first, totals, arena| {
             let count = totals.len();
-            load::<N>(examples.inputs, first.., &mut N::inputs(arena, together)[..count]);
-            N::forward(self.packed(), Pass::Inference, count, together, arena, None);
-            for (i, scores) in N::scores(arena, together)[..count].iter().enumerate() {
+            load::<N>(examples.inputs, first.., &mut N::predict_inputs(arena, together)[..count]);
+            N::predict(self.packed(), Team::One, count, together, arena);
+            for (i, scores) in N::predict_scores(arena, together)[..count].iter().enumerate() {
                 let target = target::<N>(examples, first + i);
                 totals[i] = score::<N>(loss, scores, target, 1.0, &mut []);
             }

@@ -62,6 +62,7 @@ mod receptive;
 pub mod reference;
 mod regularizer;
 pub mod rng;
+mod team;
 pub mod trainer;
 
 /// Compiles a network that is declared inline; see the crate's front page.

@@ -10,7 +10,7 @@ use crate::buffer::{Buffer, Floats, Storage};
 use crate::data::{ExamplesError, Inputs};
 use crate::initializer;
 use crate::kernel::elementwise;
-use crate::network::{Network, Pass};
+use crate::network::{Network, Team};
 use crate::rng::Rng;
 
 /// A compiled network `N` with its weights.
@@ -113,11 +113,12 @@ impl<N: Network> Model<N> {
         let rows = all.as_slice_mut().expect("a new array is contiguous");
         // Each image's outputs are the same in any company, so that threads may share evenly.
         let together = images.div_ceil(rayon::current_num_threads()).clamp(1, N::TOGETHER);
+        let team = if images == 1 { Team::current() } else { Team::One };
         self.sweep(rows, outputs, together, |first, rows, arena| {
             let count = rows.len() / outputs;
-            load::<N>(inputs, first.., &mut N::inputs(arena, together)[..count]);
-            N::forward(self.packed(), Pass::Inference, count, together, arena, None);
-            let found = N::outputs(arena, together);
+            load::<N>(inputs, first.., &mut N::predict_inputs(arena, together)[..count]);
+            N::predict(self.packed(), team, count, together, arena);
+            let found = N::predict_outputs(arena, together);
             for (row, output) in rows.chunks_exact_mut(outputs).zip(found) {
                 row.copy_from_slice(output.floats());
             }
@@ -211,7 +212,8 @@ fn initialize<N: Network>(weights: &mut [f32], seed: u64) {
     }
 }
 
-/// Makes predictions for single images, without allocating.
+/// Makes predictions for single images, without allocating. Inside a rayon pool of several threads
+/// ([`rayon::ThreadPool::install`]) two of them share an image's larger layers.
 pub struct Predictor<'m, N: Network> {
     model: &'m Model<N>,
     arena: Buffer,
@@ -223,10 +225,10 @@ impl<N: Network> Predictor<'_, N> {
     /// # Panics
     /// If `image` has another size than the network's input.
     pub fn predict(&mut self, image: &[f32]) -> &N::Output {
-        let input = &mut N::inputs(&mut self.arena, 1)[0];
+        let input = &mut N::predict_inputs(&mut self.arena, 1)[0];
         input.floats_mut().copy_from_slice(image);
-        N::forward(self.model.packed(), Pass::Inference, 1, 1, &mut self.arena, None);
-        &N::outputs(&mut self.arena, 1)[0]
+        N::predict(self.model.packed(), Team::current(), 1, 1, &mut self.arena);
+        &N::predict_outputs(&mut self.arena, 1)[0]
     }
 }
 

@@ -6,6 +6,7 @@ pub use crate::optimizer::Learner;
 use crate::optimizer::OptimizerKind;
 
 pub use crate::receptive::ReceptiveField;
+pub use crate::team::Team;
 
 /// One layer as the summary shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,9 +284,9 @@ pub trait Network: Send + Sync + Sized + 'static {
     /// The most images that a prediction takes at once: many where they share the weights of large
     /// matrix products, otherwise 1, so that an image's activations stay in cache.
     const TOGETHER: usize;
-    /// Floats of an arena for one image; for several that many times as much is enough.
+    /// Floats of an arena that predicts one image; for several that many times as much is enough.
     const SINGLE_ARENA: usize;
-    /// Floats of an arena for a shard.
+    /// Floats of an arena for a shard in training.
     const SHARD_ARENA: usize;
     /// Floats of a shard's tape.
     const TAPE: usize;
@@ -298,7 +299,7 @@ pub trait Network: Send + Sync + Sized + 'static {
     /// itself.
     const COUPLED: &'static [[usize; 2]] = &[];
 
-    /// Lays the weights out for [`forward`](Self::forward).
+    /// Lays the weights out for [`forward`](Self::forward) and [`predict`](Self::predict).
     fn pack(weights: &Self::Weights, packed: &mut Self::Packed);
 
     /// As [`pack`](Self::pack), but for those that [`couple_back`](Self::couple_back) has laid out.
@@ -309,25 +310,30 @@ pub trait Network: Send + Sync + Sized + 'static {
     /// Lays the weights out for [`backward`](Self::backward).
     fn transpose(weights: &Self::Weights, transposed: &mut Self::Transposed);
 
-    /// The images' place in an arena for `capacity` images.
-    fn inputs(arena: &mut [f32], capacity: usize) -> &mut [Self::Input];
+    /// The images' place in an arena that predicts up to `capacity`.
+    fn predict_inputs(arena: &mut [f32], capacity: usize) -> &mut [Self::Input];
 
-    /// The outputs' place.
-    fn outputs(arena: &mut [f32], capacity: usize) -> &mut [Self::Output];
-
-    /// Runs the layers over the first `images` images of an arena. With a tape, notes there what
-    /// [`backward`](Self::backward) needs.
-    fn forward(
+    /// Runs the layers over the first `images` images of an arena as they predict.
+    fn predict(
         packed: &Self::Packed,
-        pass: Pass,
+        team: Team,
         images: usize,
         capacity: usize,
         arena: &mut [f32],
-        tape: Option<&mut [f32]>,
     );
 
-    /// One of the [`STAGES`](Self::STAGES) of a training step's way forward.
-    fn forward_stage(
+    /// The outputs' place after [`predict`](Self::predict).
+    fn predict_outputs(arena: &mut [f32], capacity: usize) -> &[Self::Output];
+
+    /// What the loss reads of them: the outputs, or the logits where softmax and loss are fused.
+    fn predict_scores(arena: &mut [f32], capacity: usize) -> &[Self::Output];
+
+    /// The images' place in a shard's arena.
+    fn inputs(arena: &mut [f32]) -> &mut [Self::Input];
+
+    /// One of the [`STAGES`](Self::STAGES) of a training step's way forward, over the first `images`
+    /// images of a shard. Notes on the tape what [`backward`](Self::backward) needs.
+    fn forward(
         stage: usize,
         packed: &Self::Packed,
         batch: &Self::Batch,
@@ -336,10 +342,7 @@ pub trait Network: Send + Sync + Sized + 'static {
         images: usize,
         arena: &mut [f32],
         tape: &mut [f32],
-    ) {
-        let _ = (stage, batch, exchange);
-        Self::forward(packed, pass, images, Self::SHARD, arena, Some(tape));
-    }
+    );
 
     /// Does over the batch what stands between stage `stage` and the next.
     fn couple(
@@ -371,7 +374,7 @@ pub trait Network: Send + Sync + Sized + 'static {
     }
 
     /// What the loss reads: the outputs, or the logits where softmax and loss are fused.
-    fn scores(arena: &mut [f32], capacity: usize) -> &mut [Self::Output];
+    fn scores(arena: &mut [f32]) -> &mut [Self::Output];
 
     /// Where the gradients of [`scores`](Self::scores) go.
     fn score_gradients(tape: &mut [f32]) -> &mut [Self::Output];

@@ -34,8 +34,8 @@ impl Code<'_> {
         let [_, kernels, mirrored] = plan.weights.map(number);
         let (views, logits) = (views.iter().map(view), view(&logits));
         let input = plan.buffers[0].gradient.map_or(0, |field| plan.field_at(field));
-        let input = number(input.saturating_sub(plan.arena(plan.shard)));
-        let (arena, tape) = (number(plan.arena(1)), number(plan.tape_len()));
+        let input = number(input.saturating_sub(plan.arena()));
+        let (arena, tape) = (number(plan.arena()), number(plan.tape_len()));
         let (lay_out, look, look_back) = (self.lay_out(), self.look(), self.look_back());
         quote! {
             impl Inspect for #name {
@@ -83,7 +83,7 @@ impl Code<'_> {
         let routes = any(|step| step.op.needs.route);
         let kernels = choose(any(|step| step.op.sizes.is_some()), "packed");
         let (arena, tape) = (choose(any(|_| true), "arena"), choose(routes, "tape"));
-        let carve = any(|_| true).then(|| quote!(let a = Activations::carve(arena, 1);));
+        let carve = any(|_| true).then(|| quote!(let a = Activations::carve(arena);));
         let carve_tape = routes.then(|| quote!(let mut tape = tape.map(Tape::carve);));
         let common = self.common();
         quote! {
@@ -107,7 +107,7 @@ impl Code<'_> {
         let body = dispatch("step", &calls);
         let mirrored = choose(any(|step| step.op.sizes.is_some()), "transposed");
         let (arena, tape) = (choose(any(reads), "arena"), choose(any(|_| true), "tape"));
-        let carve = any(reads).then(|| quote!(let a = Activations::carve(arena, 1);));
+        let carve = any(reads).then(|| quote!(let a = Activations::carve(arena);));
         let carve_tape = any(|_| true).then(|| quote!(let t = Tape::carve(tape);));
         let common = self.common();
         quote! {

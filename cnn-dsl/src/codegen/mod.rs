@@ -7,6 +7,7 @@
 mod consts;
 mod inspect;
 mod passes;
+mod predict;
 mod repeats;
 mod skeleton;
 mod stages;
@@ -51,10 +52,15 @@ fn emit_one(model: &Model, options: &Options) -> TokenStream {
     let mut code = Code { model, plan: &plan, runtime: &options.runtime, chains: Vec::new() };
     code.chains = code.find_chains();
     let public = code.public();
-    let body: TokenStream =
-        [code.layer_constants(), code.storage(), code.functions(), code.network()]
-            .into_iter()
-            .collect();
+    let parts = [
+        code.layer_constants(),
+        code.folded_constants(),
+        code.slots(),
+        code.storage(),
+        code.functions(),
+        code.network(),
+    ];
+    let body: TokenStream = parts.into_iter().collect();
     let uses = uses(&options.runtime, &body, &code.kinds());
     let inspect = model.inspect.then(|| inspect::emit(model, options));
     // A line or more for each layer, and there may be hundreds.
@@ -75,7 +81,7 @@ fn emit_one(model: &Model, options: &Options) -> TokenStream {
 /// Names of the runtime that emitted code may use, by module, beside the layers' own.
 const NAMES: &[(&str, &[&str])] = &[
     ("__private", &["None", "Option", "Some"]),
-    ("buffer", &["Carve"]),
+    ("buffer", &["Carve", "Slot"]),
     ("inspect", &["Inspect", "View"]),
     (
         "network",
@@ -92,6 +98,7 @@ const NAMES: &[(&str, &[&str])] = &[
             "ReceptiveField",
             "Regularizer",
             "Shards",
+            "Team",
             "TensorInfo",
         ],
     ),
@@ -163,7 +170,7 @@ struct Code<'a> {
 impl Code<'_> {
     /// The runtime's types and functions for layers: those that the descriptions name.
     fn kinds(&self) -> Vec<String> {
-        let mut kinds = BTreeSet::from(["At", "accumulate"].map(String::from));
+        let mut kinds = BTreeSet::from(["At", "Folded", "accumulate"].map(String::from));
         for step in &self.plan.steps {
             kinds.insert(step.op.kind.to_owned());
             roots(step.op.descriptor.clone(), &mut kinds);

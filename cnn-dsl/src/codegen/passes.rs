@@ -70,7 +70,7 @@ impl Code<'_> {
     }
 
     pub(super) fn forward_chain(&self, segment: &Segment<'_>) -> Chain {
-        let packed = shared(self.plan.weights[1]);
+        let packed = shared(self.plan.packed());
         let mut parameters = TokenStream::new();
         let mut arguments = TokenStream::new();
         if segment.scope() == Scope::Batch {
@@ -304,7 +304,8 @@ impl Code<'_> {
     /// `impl Network`.
     pub(super) fn network(&self) -> TokenStream {
         let (name, text, plan) = (self.name(), &self.model.name, self.plan);
-        let [weights, packed, transposed] = plan.weights.map(number);
+        let [weights, packed, transposed] =
+            [plan.weights[0], plan.packed(), plan.weights[2]].map(number);
         let batch = number(plan.batch);
         let last = plan.buffers.len() - 1;
         let input = number(plan.buffers[0].shape.len());
@@ -313,10 +314,10 @@ impl Code<'_> {
         let hash = ident_hash(crate::passes::architecture_hash(self.model));
         let (shard, together) = (number(plan.shard), number(plan.together));
         let (single, arena, tape) =
-            (number(plan.arena(1)), number(plan.arena(plan.shard)), number(plan.tape_len()));
+            (number(plan.predict.arena(1)), number(plan.arena()), number(plan.tape_len()));
         let places = self.places();
         let (pack, transpose) = (self.pack(), self.transpose());
-        let runs = self.runs();
+        let (predictions, runs) = (self.predictions(), self.runs());
         quote! {
             impl Network for #name {
                 type Weights = [f32; #weights];
@@ -342,6 +343,7 @@ impl Code<'_> {
 
                 #pack
                 #transpose
+                #predictions
                 #places
                 #runs
             }
@@ -350,7 +352,6 @@ impl Code<'_> {
 
     fn places(&self) -> TokenStream {
         let plan = self.plan;
-        let last = ident(&plan.buffers[plan.buffers.len() - 1].name);
         let scores = ident(&plan.buffers[plan.scores].name);
         let gradient = self.field(plan.buffers[plan.scores].gradient);
         let input_gradients = plan.buffers[0].gradient.map(|index| {
@@ -362,14 +363,11 @@ impl Code<'_> {
             }
         });
         quote! {
-            fn inputs(arena: &mut [f32], capacity: usize) -> &mut [Self::Input] {
-                Activations::carve(arena, capacity).input
+            fn inputs(arena: &mut [f32]) -> &mut [Self::Input] {
+                Activations::carve(arena).input
             }
-            fn outputs(arena: &mut [f32], capacity: usize) -> &mut [Self::Output] {
-                Activations::carve(arena, capacity).#last
-            }
-            fn scores(arena: &mut [f32], capacity: usize) -> &mut [Self::Output] {
-                Activations::carve(arena, capacity).#scores
+            fn scores(arena: &mut [f32]) -> &mut [Self::Output] {
+                Activations::carve(arena).#scores
             }
             fn score_gradients(tape: &mut [f32]) -> &mut [Self::Output] {
                 Tape::carve(tape).#gradient
@@ -383,7 +381,8 @@ impl Code<'_> {
             let steps = self.plan.steps.iter().filter(|step| step.op.sizes.is_some());
             let steps = steps.filter(|step| all || step.exchange.is_none());
             let constants = steps.map(|step| ident(&step.constant));
-            constants.map(|constant| quote!(#constant.pack(weights, packed);)).collect()
+            let calls = constants.map(|constant| quote!(#constant.pack(weights, packed);));
+            calls.chain(self.pack_folded()).collect()
         };
         let calls = pack(true);
         let (weights, packed) = (named("weights", &calls), named("packed", &calls));

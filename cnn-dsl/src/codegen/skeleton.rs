@@ -37,7 +37,7 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
             use #runtime::__private::Option;
             use #runtime::inspect::{Inspect, View};
             use #runtime::network::{
-                Defaults, Exchange, LayerInfo, LossKind, Network, Pass, Shards, TensorInfo,
+                Defaults, Exchange, LayerInfo, LossKind, Network, Pass, Shards, Team, TensorInfo,
             };
             use #runtime::optimizer::OptimizerKind;
 
@@ -70,20 +70,28 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
 
                 fn pack(_: &Self::Weights, _: &mut Self::Packed) {}
                 fn transpose(_: &Self::Weights, _: &mut Self::Transposed) {}
-                fn inputs(arena: &mut [f32], _: usize) -> &mut [Self::Input] {
+                fn predict_inputs(arena: &mut [f32], _: usize) -> &mut [Self::Input] {
                     arena.as_chunks_mut().0
                 }
-                fn outputs(arena: &mut [f32], _: usize) -> &mut [Self::Output] {
+                fn predict(_: &Self::Packed, _: Team, _: usize, _: usize, _: &mut [f32]) {}
+                fn predict_outputs(arena: &mut [f32], _: usize) -> &[Self::Output] {
+                    arena.as_chunks().0
+                }
+                fn predict_scores(arena: &mut [f32], _: usize) -> &[Self::Output] {
+                    arena.as_chunks().0
+                }
+                fn inputs(arena: &mut [f32]) -> &mut [Self::Input] {
                     arena.as_chunks_mut().0
                 }
-                fn scores(arena: &mut [f32], _: usize) -> &mut [Self::Output] {
+                fn scores(arena: &mut [f32]) -> &mut [Self::Output] {
                     arena.as_chunks_mut().0
                 }
                 fn score_gradients(tape: &mut [f32]) -> &mut [Self::Output] {
                     tape.as_chunks_mut().0
                 }
                 fn forward(
-                    _: &Self::Packed, _: Pass, _: usize, _: usize, _: &mut [f32], _: Option<&mut [f32]>,
+                    _: usize, _: &Self::Packed, _: &Self::Batch, _: &Exchange, _: Pass, _: usize,
+                    _: &mut [f32], _: &mut [f32],
                 ) {}
                 fn backward(
                     _: usize, _: &Self::Transposed, _: &Self::Batch, _: &Exchange, _: Pass, _: usize,

@@ -14,21 +14,21 @@ impl Code<'_> {
     /// `forward`, `backward`, `weight_gradients`, and what stages need.
     pub(super) fn runs(&self) -> TokenStream {
         let segments = self.segments();
-        let (forward, gradients) = (self.forward(&segments), self.weight_gradients());
         let stages = stages(&segments);
+        let (forward, gradients) = (self.forward(&stages), self.weight_gradients());
         if stages.len() == 1 {
             let backward = self.backward(&segments);
             return quote!(#forward #backward #gradients);
         }
         let count = number(stages.len() as u64);
-        let (forward_stage, backward) = (self.forward_stage(&stages), self.backward_stage(&stages));
+        let backward = self.backward_stage(&stages);
         let couplings = self.couplings();
         let exchanging = self.exchanging();
         quote! {
             const STAGES: usize = #count;
             #exchanging
 
-            #forward #forward_stage #backward #couplings #gradients
+            #forward #backward #couplings #gradients
         }
     }
 
@@ -49,9 +49,9 @@ impl Code<'_> {
         })
     }
 
-    fn forward_segment(&self, segment: &Segment<'_>, training: bool) -> TokenStream {
+    fn forward_segment(&self, segment: &Segment<'_>) -> TokenStream {
         let step = &segment.steps[0];
-        if training && step.exchange.is_some() {
+        if step.exchange.is_some() {
             let (constant, y) = (ident(&step.constant), self.buffer(step.output));
             return quote! {
                 #constant.take(exchange, pass, a.#y[..images].as_flattened_mut());
@@ -62,50 +62,14 @@ impl Code<'_> {
         }
         let constants = (segment.scope() == Scope::Batch).then(|| {
             let constant = ident(&segment.steps[0].constant);
-            if training {
-                quote!(#constant.current(batch),)
-            } else {
-                quote!(#constant.moving(packed),)
-            }
+            quote!(#constant.current(batch),)
         });
-        let tape = if training { quote!(Some(&mut t)) } else { quote!(tape.as_mut()) };
-        self.call(Direction::Forward, segment, constants.as_ref(), &tape)
+        self.call(Direction::Forward, segment, constants.as_ref(), &quote!(Some(&mut t)))
     }
 
-    fn forward(&self, segments: &[Segment<'_>]) -> TokenStream {
-        let calls: Vec<_> =
-            segments.iter().map(|segment| self.forward_segment(segment, false)).collect();
-        let steps = &self.plan.steps;
-        let any = |what: fn(&Step) -> bool| steps.iter().any(what);
-        let packed = choose(any(|step| step.op.sizes.is_some()), "packed");
-        let pass = choose(any(|step| step.op.needs.pass), "pass");
-        let routes = self.live().any(|step| step.op.needs.route);
-        let tape = choose(routes, "tape");
-        let carve = routes.then(|| quote!(let mut tape = tape.map(Tape::carve);));
-        let a = mutable("a", &calls);
-        let [images, capacity, arena] =
-            ["images", "capacity", "arena"].map(|name| choose(!steps.is_empty(), name));
-        let carve_arena =
-            (!steps.is_empty()).then(|| quote!(let #a = Activations::carve(arena, capacity);));
-        quote! {
-            fn forward(
-                #packed: &Self::Packed,
-                #pass: Pass,
-                #images: usize,
-                #capacity: usize,
-                #arena: &mut [f32],
-                #tape: Option<&mut [f32]>,
-            ) {
-                #carve_arena
-                #carve
-                #(#calls)*
-            }
-        }
-    }
-
-    fn forward_stage(&self, stages: &[&[Segment<'_>]]) -> TokenStream {
+    fn forward(&self, stages: &[&[Segment<'_>]]) -> TokenStream {
         let bodies = stages.iter().enumerate().map(|(stage, segments)| {
-            let calls = segments.iter().map(|segment| self.forward_segment(segment, true));
+            let calls = segments.iter().map(|segment| self.forward_segment(segment));
             let next = stages.get(stage + 1).filter(|next| next[0].scope() == Scope::Batch);
             let measure = next.map(|next| {
                 let step = &next[0].steps[0];
@@ -124,7 +88,10 @@ impl Code<'_> {
         let exchanges = self.plan.exchange > 0;
         let pass = choose(exchanges || steps.iter().any(|step| step.op.needs.pass), "pass");
         let routes = self.live().any(|step| step.op.needs.route);
-        let shard = number(self.plan.shard);
+        let some = !steps.is_empty();
+        let stage = choose(stages.len() > 1, "stage");
+        let [images, arena] = ["images", "arena"].map(|name| choose(some, name));
+        let carve_arena = some.then(|| quote!(let #a = Activations::carve(arena);));
         let batches = steps.iter().any(|step| step.op.scope == Scope::Batch);
         let [batch, exchange, tape] =
             [(batches, "batch"), (exchanges, "exchange"), (batches || routes, "tape")]
@@ -132,17 +99,17 @@ impl Code<'_> {
         let t = if routes { quote!(mut t) } else { quote!(t) };
         let carve = (batches || routes).then(|| quote!(let #t = Tape::carve(tape);));
         quote! {
-            fn forward_stage(
-                stage: usize,
+            fn forward(
+                #stage: usize,
                 #packed: &Self::Packed,
                 #batch: &Self::Batch,
                 #exchange: &Exchange,
                 #pass: Pass,
-                images: usize,
-                arena: &mut [f32],
+                #images: usize,
+                #arena: &mut [f32],
                 #tape: &mut [f32],
             ) {
-                let #a = Activations::carve(arena, #shard);
+                #carve_arena
                 #carve
                 #bodies
             }
@@ -173,8 +140,7 @@ impl Code<'_> {
         let reads = any(|step| step.op.needs.input || step.op.needs.output);
         let [images, tape] = ["images", "tape"].map(|name| choose(!calls.is_empty(), name));
         let arena = choose(reads, "arena");
-        let shard = number(self.plan.shard);
-        let carve_arena = reads.then(|| quote!(let a = Activations::carve(arena, #shard);));
+        let carve_arena = reads.then(|| quote!(let a = Activations::carve(arena);));
         let t = mutable("t", &calls);
         let carve_tape = (!calls.is_empty()).then(|| quote!(let #t = Tape::carve(tape);));
         let clear = self.clear();
@@ -219,7 +185,6 @@ impl Code<'_> {
         let batches = self.plan.steps.iter().any(|step| step.op.scope == Scope::Batch);
         let [batch, exchange] =
             [(batches, "batch"), (takes, "exchange")].map(|(used, name)| choose(used, name));
-        let shard = number(self.plan.shard);
         quote! {
             fn backward(
                 stage: usize,
@@ -231,7 +196,7 @@ impl Code<'_> {
                 arena: &mut [f32],
                 tape: &mut [f32],
             ) {
-                let a = Activations::carve(arena, #shard);
+                let a = Activations::carve(arena);
                 let #t = Tape::carve(tape);
                 #bodies
             }

@@ -43,15 +43,16 @@ impl Code<'_> {
             &starts.collect(),
             "Where the inputs of the batch's matrix products start in a shard.",
         );
+        let shard = number(self.plan.shard);
         quote! {
-            /// What the layers make of some images, a row for each.
+            /// What the layers make of a shard's images in training, a row for each.
             struct Activations<'a> { #(#fields,)* }
 
             impl<'a> Activations<'a> {
                 #starts
 
-                fn carve(arena: &'a mut [f32], capacity: usize) -> Self {
-                    let mut arena = Carve::new(arena, capacity);
+                fn carve(arena: &'a mut [f32]) -> Self {
+                    let mut arena = Carve::new(arena, #shard);
                     Self { #(#cuts,)* }
                 }
             }

@@ -8,7 +8,7 @@ use super::{Build, Built, Compute, Definition, Kind, values};
 use crate::bind::{Args, Interval, Signature, optional, unsupported};
 use crate::codegen::decimal;
 use crate::ir::{Layer, Shape, Weight};
-use crate::passes::{Needs, Op, Scope, Sizes, array, float, image_op};
+use crate::passes::{Needs, Op, Part, Scope, Sizes, array, float, image_op};
 use crate::receptive::Reach;
 
 /// Arguments of `BatchNormalization`, resolved.
@@ -106,6 +106,8 @@ impl BatchNormalization {
             (relu, quote!(.relu())),
         ];
         descriptor.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, call)| call));
+        let last = self.axis + 1 == shape.len();
+        let part = if last { Part::Normalization { relu } } else { Part::Other };
         if !layer.trainable {
             // As in Keras, by the moving statistics in training too.
             return Op {
@@ -117,6 +119,7 @@ impl BatchNormalization {
                     ..Sizes::default()
                 }),
                 needs: Needs { input: true, output: true, ..Needs::default() },
+                part,
                 ..image_op(
                     layer,
                     "FixedBatchNormalization",
@@ -134,6 +137,7 @@ impl BatchNormalization {
                 ..Sizes::default()
             }),
             needs: Needs { input: true, output: true, ..Needs::default() },
+            part,
             ..image_op(layer, "BatchNormalization", descriptor)
         }
     }

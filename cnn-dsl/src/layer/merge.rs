@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 
 use crate::bind::{Args, Signature};
 use crate::ir::{Layer, Shape};
-use crate::passes::{Op, array, image_op};
+use crate::passes::{Op, Part, array, image_op};
 use crate::receptive::Reach;
 
 use super::explain::{Explain, Line};
@@ -53,11 +53,15 @@ impl Compute for Merge {
     fn ops(&self, layer: &Layer, _index: u64) -> Vec<Op> {
         let (rule, output) = (format_ident!("{self:?}"), array(&image(&layer.output)));
         let mut descriptor = quote!(Merge::new(Rule::#rule, #output));
-        if layer.inputs.iter().any(|input| *input != layer.output) {
+        let same = layer.inputs.iter().all(|input| *input == layer.output);
+        if !same {
             let inputs = layer.inputs.iter().map(|input| array(&image(input)));
             descriptor.extend(quote!(.of(&[#(#inputs),*])));
         }
         let mut op = image_op(layer, "Merge", descriptor);
+        if *self == Self::Add && layer.inputs.len() == 2 && same {
+            op.part = Part::Sum;
+        }
         op.needs.input = true;
         op.needs.many = true;
         vec![op]

@@ -46,7 +46,7 @@ pub fn apart(model: &Model) -> Apart {
         let gradient = plan.buffers[buffer].gradient;
         View {
             output: plan.buffer_at(buffer),
-            gradient: gradient.map_or(0, |field| plan.field_at(field) - plan.arena(plan.shard)),
+            gradient: gradient.map_or(0, |field| plan.field_at(field) - plan.arena()),
             steps: buffer,
             rectified,
         }

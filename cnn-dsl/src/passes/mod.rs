@@ -3,6 +3,7 @@
 mod apart;
 mod ops;
 mod plan;
+mod predict;
 
 use std::fmt::Write;
 
@@ -18,6 +19,7 @@ pub(crate) use ops::{
     array, convolution, elementwise, float, image_op, panels, separate, settings, softmax,
 };
 pub use plan::{Backward, Buffer, Field, Plan, Pull, Step, plan, plan_with};
+pub use predict::{Call, Folded, Place, Predict, Slot};
 
 /// Floats in a cache line: what the start of every array is rounded up to.
 pub(crate) const LINE: u64 = 16;
@@ -62,6 +64,26 @@ pub struct Op {
     pub scratch: [u64; 2],
     /// What its calls take beside input and output.
     pub needs: Needs,
+    /// What predictions may make of it together with others.
+    pub part: Part,
+}
+
+/// What predictions may make one with a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing.
+    Other,
+    /// A `Conv2D` without a relu.
+    Convolution,
+    /// A `BatchNormalization` over the last axis.
+    Normalization {
+        /// Whether it has a relu.
+        relu: bool,
+    },
+    /// The sum of two arrays of one shape.
+    Sum,
+    /// A relu for itself.
+    Relu,
 }
 
 /// What one call works on.

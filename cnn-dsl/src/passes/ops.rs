@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::{LANES, Needs, Op, PANEL, Scope, Sizes, lines};
+use super::{LANES, Needs, Op, PANEL, Part, Scope, Sizes, lines};
 use crate::codegen::{decimal, number};
 use crate::ir::{Layer, Model, Shape};
 use crate::layer::Kind;
@@ -216,6 +216,7 @@ pub(crate) fn image_op(layer: &Layer, kind: &'static str, descriptor: TokenStrea
         sizes: None,
         scratch: [0, 0],
         needs: Needs::default(),
+        part: Part::Other,
     }
 }
 
@@ -319,10 +320,10 @@ fn winograd_packed(channels: u64, filters: u64) -> u64 {
     filters.next_multiple_of(PANEL) * (16 * channels + 1)
 }
 
-/// Floats of Winograd's tiles: as many rows of them as make 64, at least one.
+/// Floats of Winograd's tiles, as many rows of them as make 64, at least one, with gaps.
 fn winograd_scratch([down, across]: [u64; 2], channels: u64) -> u64 {
     let rows = (64 / across).clamp(1, down);
-    rows * across * 16 * (channels.next_multiple_of(PANEL) + PANEL)
+    16 * (rows * across * (channels.next_multiple_of(PANEL) + PANEL) + 2 * PANEL)
 }
 
 impl ConvSizes {
@@ -405,6 +406,7 @@ fn convolution_by(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer], di
             sizes.padded + sizes.spread + PANEL + sizes.mirrored_scratch(),
         ],
         needs: Needs { input: true, output: true, ..Needs::default() },
+        part: if relu { Part::Other } else { Part::Convolution },
         ..image_op(layer, "Conv2D", conv_descriptor(layer, conv, relu, sizes.winograd.is_some()))
     }
 }
@@ -505,6 +507,7 @@ pub(crate) fn softmax(layer: &Layer, axis: usize) -> Op {
 
 pub(crate) fn elementwise(layer: &Layer, variant: &TokenStream) -> Op {
     let mut op = image_op(layer, "Activation", quote!(Activation::#variant));
+    op.part = if variant.to_string() == "Relu" { Part::Relu } else { Part::Other };
     op.needs = Needs { input: true, output: true, ..Needs::default() };
     op
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Op, Scope, lines, lower};
+use super::{Op, Predict, Scope, lines, lower};
 use crate::ir::{Compile, Model, Optimizer, Shape};
 
 /// Bytes of a number.
@@ -28,6 +28,8 @@ pub struct Plan {
     pub tape: Vec<Field>,
     /// Forward scratch.
     pub scratch: u64,
+    /// How predictions are made.
+    pub predict: Predict,
     /// Floats of all weights, of the packed and of the transposed ones.
     pub weights: [u64; 3],
     /// Floats that a batch's images share.
@@ -176,12 +178,15 @@ pub(super) fn plan_ops(model: &Model, ops: Vec<Op>, shard: u64, input_gradient: 
         weights: [0; 3],
         batch: 0,
         exchange: 0,
+        predict: Predict::default(),
         params: model.layers.iter().map(crate::ir::Layer::params).sum(),
         batch_size: model.fit.batch_size,
         slots: model.compile.as_ref().map_or(1, slots),
     };
     plan.place(ops, model, input_gradient);
     plan.lay_tape();
+    let lens: Vec<u64> = plan.buffers.iter().map(|buffer| buffer.shape.len()).collect();
+    plan.predict = Predict::new(&plan.steps, &lens, plan.scores, plan.together);
     plan
 }
 
@@ -375,12 +380,18 @@ impl Plan {
         });
     }
 
-    /// Floats of an arena for `capacity` images.
+    /// Floats of a shard's arena.
     #[must_use]
-    pub fn arena(&self, capacity: u64) -> u64 {
+    pub fn arena(&self) -> u64 {
         let rows = self.buffers.iter();
-        let rows = rows.map(|buffer| lines(buffer.shape.len().saturating_mul(capacity)));
+        let rows = rows.map(|buffer| lines(buffer.shape.len().saturating_mul(self.shard)));
         rows.fold(lines(self.scratch), u64::saturating_add)
+    }
+
+    /// Floats of all packed weights: those of the steps, and behind them those that predictions fold.
+    #[must_use]
+    pub const fn packed(&self) -> u64 {
+        self.weights[1].saturating_add(self.predict.folded)
     }
 
     /// Start of a buffer in a shard's arena.
@@ -394,7 +405,7 @@ impl Plan {
     #[must_use]
     pub fn field_at(&self, index: usize) -> u64 {
         let before = self.tape[..index].iter().map(|field| field.total(self.shard));
-        self.arena(self.shard) + before.sum::<u64>()
+        self.arena() + before.sum::<u64>()
     }
 
     /// Index of the tape's field with the shard's own gradients.
@@ -418,17 +429,17 @@ impl Plan {
     /// Bytes that predicting one image after the other takes: weights in both layouts, and an arena.
     #[must_use]
     pub fn inference_bytes(&self) -> u64 {
-        let [weights, packed, _] = self.weights;
-        weights.saturating_add(packed).saturating_add(self.arena(1)).saturating_mul(F32)
+        let weights = self.weights[0].saturating_add(self.packed());
+        weights.saturating_add(self.predict.arena(1)).saturating_mul(F32)
     }
 
     /// Bytes that training with the model's batch size takes: weights in all layouts, gradients,
     /// the optimizer's memory, and every shard's arena and tape.
     #[must_use]
     pub fn training_bytes(&self) -> u64 {
-        let [weights, packed, transposed] = self.weights;
+        let ([weights, _, transposed], packed) = (self.weights, self.packed());
         let shards = self.batch_size.div_ceil(self.shard);
-        let shard = self.arena(self.shard).saturating_add(self.tape_len());
+        let shard = self.arena().saturating_add(self.tape_len());
         weights
             .saturating_mul(2 + self.slots)
             .saturating_add(packed)

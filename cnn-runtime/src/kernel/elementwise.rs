@@ -9,6 +9,9 @@ vectorized! {
     /// `gradients[i] = 0` where the relu's output is not above 0.
     pub(crate) fn mask(gradients: &mut [f32], outputs: &[f32]) = mask_body;
 
+    /// `max(values[i], 0)`; NaN and -0 stay.
+    pub(crate) fn relu(values: &mut [f32]) = relu_body;
+
     /// Bytes to floats in [0, 1]: `byte / 255`.
     pub(crate) fn rescale(bytes: &[u8], floats: &mut [f32]) = rescale_body;
 }
@@ -24,6 +27,13 @@ fn add_body<L: Lanes>(sums: &mut [f32], values: &[f32]) {
 fn mask_body<L: Lanes>(gradients: &mut [f32], outputs: &[f32]) {
     for (gradient, &output) in gradients.iter_mut().zip(outputs) {
         *gradient = if output > 0.0 { *gradient } else { 0.0 };
+    }
+}
+
+#[inline(always)]
+fn relu_body<L: Lanes>(values: &mut [f32]) {
+    for value in values {
+        *value = if *value < 0.0 { 0.0 } else { *value };
     }
 }
 

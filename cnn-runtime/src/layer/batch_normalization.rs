@@ -135,6 +135,19 @@ impl BatchNormalization {
         self.center.then(|| &weights[self.places()[1]..][..self.channels])
     }
 
+    pub(super) const fn has_relu(&self) -> bool {
+        self.relu
+    }
+
+    /// Of a channel, by its moving averages: `[factor, shift]` for `factor * x + shift`.
+    pub(super) fn affine(&self, weights: &[f32], channel: usize) -> [f32; 2] {
+        let [_, _, mean, variance] = self.places();
+        let gamma = self.gamma(weights).map_or(1.0, |gamma| gamma[channel]);
+        let factor = gamma * self.inverse(weights[variance + channel]);
+        let beta = self.beta(weights).map_or(0.0, |beta| beta[channel]);
+        [factor, beta - weights[mean + channel] * factor]
+    }
+
     fn inverse(&self, variance: f32) -> f32 {
         1.0 / (variance + self.epsilon).sqrt()
     }
@@ -313,6 +326,12 @@ impl FixedBatchNormalization {
     #[must_use]
     pub const fn new(layer: BatchNormalization) -> Self {
         Self(layer)
+    }
+
+    /// The layer as it predicts.
+    #[must_use]
+    pub const fn layer(self) -> BatchNormalization {
+        self.0
     }
 
     /// Where its parts lie.

@@ -1,10 +1,13 @@
 //! `Conv2D`: correlation over height and width, channels last.
 
+use std::ops::Range;
+
 use super::At;
 use super::winograd::{self, Winograd};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{even_parts, pack_panel, panels_len};
 use crate::kernel::simd::{COLUMNS, Lanes, Product, Start, Tile, vectorized};
+use crate::team::Team;
 
 /// A convolution of fixed shape: `y[p, q, o] = bias[o] + sum over i, j, c of
 /// x[p s - pad + i d, q s - pad + j d, c] * kernel[i, j, c, o]`, then relu if asked.
@@ -268,6 +271,42 @@ impl Conv2D {
         }
     }
 
+    /// The same for `factor * y + shift` instead of `y`, with `affine(filter)` the two numbers.
+    pub(super) fn pack_folded(
+        &self,
+        weights: &[f32],
+        packed: &mut [f32],
+        affine: impl Fn(usize) -> [f32; 2],
+    ) {
+        self.pack(weights, packed);
+        let packed = &mut packed[self.at.packed..][..self.packed_len()];
+        let [_, filters] = self.group();
+        let (group_len, panel_len) = if self.winograd {
+            (self.packed_len(), Winograd::panel_len(self.input[2]))
+        } else {
+            (self.packed_group(), self.taps() * COLUMNS)
+        };
+        for (g, packed) in packed.chunks_exact_mut(group_len).enumerate() {
+            let (panels, bias) =
+                packed.split_at_mut(group_len - filters.next_multiple_of(COLUMNS));
+            let panels = panels.chunks_exact_mut(panel_len).zip(bias.chunks_exact_mut(COLUMNS));
+            for (p, (panel, bias)) in panels.enumerate() {
+                let mut factors = [0.0; COLUMNS];
+                for c in 0..COLUMNS.min(filters - p * COLUMNS) {
+                    let [factor, shift] = affine(g * filters + p * COLUMNS + c);
+                    factors[c] = factor;
+                    bias[c] = shift + if self.bias { factor * bias[c] } else { 0.0 };
+                }
+                // Winograd's transform is linear, so that it too is scaled column by column.
+                for row in panel.chunks_exact_mut(COLUMNS) {
+                    for (value, factor) in row.iter_mut().zip(factors) {
+                        *value *= factor;
+                    }
+                }
+            }
+        }
+    }
+
     /// Lays its weights out for `backward`.
     pub fn transpose(&self, weights: &[f32], transposed: &mut [f32]) {
         let kernel = &weights[self.at.weights..][..self.taps() * self.filters];
@@ -324,6 +363,57 @@ impl Conv2D {
         } else {
             convolve(self, packed, x, y);
         }
+    }
+
+    /// One image, by one thread or two.
+    pub fn predict(
+        &self,
+        team: Team,
+        packed: &[f32],
+        x: &[f32],
+        y: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        self.predict_then(team, packed, x, y, scratch, &|_, _| {});
+    }
+
+    /// The same; each thread calls `then(index of its first float, its part of the output)` at last.
+    pub(super) fn predict_then(
+        &self,
+        team: Team,
+        packed: &[f32],
+        x: &[f32],
+        y: &mut [f32],
+        scratch: &mut [f32],
+        then: &(impl Fn(usize, &mut [f32]) + Sync),
+    ) {
+        let [rows, columns, channels] = self.output();
+        if rows < 2 || !team.shares(self.macs()) {
+            self.forward(packed, x, y, scratch);
+            return then(0, y);
+        }
+        // A row of Winograd's tiles makes two rows.
+        let half = (rows / 2).next_multiple_of(if self.winograd { 2 } else { 1 });
+        let middle = half * columns * channels;
+        let (upper, lower) = y.split_at_mut(middle);
+        let (left, right) = scratch.split_at_mut(scratch.len() / 2);
+        let part = |rows, first: usize, y: &mut [f32], scratch: &mut [f32]| {
+            let (part, inputs) = self.rows(rows);
+            part.forward(packed, &x[inputs], y, scratch);
+            then(first, y);
+        };
+        rayon::join(|| part(0..half, 0, upper, left), || part(half..rows, middle, lower, right));
+    }
+
+    /// The convolution that makes some rows of the output, and the part of the input that it takes.
+    pub(super) fn rows(&self, rows: Range<usize>) -> (Self, Range<usize>) {
+        let ([height, width, channels], [top, _, left, right]) = (self.input, self.padding);
+        let first = rows.start * self.strides[0];
+        let end = (rows.end - 1) * self.strides[0] + self.extent()[0];
+        let (from, to) = (first.saturating_sub(top), (end - top).min(height));
+        let padding = [top.saturating_sub(first), (end - top) - to, left, right];
+        let part = Self { input: [to - from, width, channels], padding, ..*self };
+        (part, from * width * channels..to * width * channels)
     }
 
     /// One image that has its frame, if it needs one.

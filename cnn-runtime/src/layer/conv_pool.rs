@@ -10,6 +10,7 @@ use crate::kernel::simd::{
     COLUMNS, Distances, GroupsMut, LANES, Lanes, Listed, Patch, STOPPED, Vector, gather, list,
     scatter, vectorized,
 };
+use crate::team::Team;
 
 /// The most places in a window.
 pub const MAX_WINDOW: usize = STOPPED as usize;
@@ -166,6 +167,29 @@ impl ConvPool {
             padded
         };
         forward(self, packed, image, y, route, rows);
+    }
+
+    /// One image, by one thread or two.
+    pub fn predict(
+        &self,
+        team: Team,
+        packed: &[f32],
+        x: &[f32],
+        y: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let [rows, columns, channels] = self.output();
+        if rows < 2 || !team.shares(self.conv.macs()) {
+            return self.forward(packed, x, y, None, scratch);
+        }
+        let half = rows / 2;
+        let (upper, lower) = y.split_at_mut(half * columns * channels);
+        let (left, right) = scratch.split_at_mut(scratch.len() / 2);
+        let part = |first: usize, end: usize, y: &mut [f32], scratch: &mut [f32]| {
+            let (conv, inputs) = self.conv.rows(first * self.pool[0]..end * self.pool[0]);
+            Self { conv, ..*self }.forward(packed, &x[inputs], y, None, scratch);
+        };
+        rayon::join(|| part(0, half, upper, left), || part(half, rows, lower, right));
     }
 
     /// One image: adds to the shard's `gradients`, and writes the input's gradient `dx` if there is

@@ -9,9 +9,13 @@ use crate::kernel::matmul::{
 };
 use crate::kernel::simd::COLUMNS;
 use crate::network::Rows;
+use crate::team::Team;
 
 /// Kernel rows whose gradients one task makes.
 const TASK_ROWS: usize = 48;
+
+/// Multiply-adds that take as long as to read a weight.
+const PER_WEIGHT: u64 = 5;
 
 /// A fully connected layer of fixed shape: `y = x kernel + bias`, then relu if asked. The kernel is
 /// in x out, followed by the bias.
@@ -105,6 +109,27 @@ impl Dense {
         let packed = &packed[self.at.packed..][..self.packed_len()];
         let (panels, bias) = packed.split_at(panels_len(self.inputs, self.units));
         multiply(x, self.inputs, panels, bias, self.relu, y, self.units);
+    }
+
+    /// The same; a single image by one thread or two.
+    pub fn predict(&self, team: Team, packed: &[f32], x: &[f32], y: &mut [f32]) {
+        let panels_in_all = self.units.div_ceil(COLUMNS);
+        // Its weights are read once, which takes longer than their products.
+        let work = PER_WEIGHT * self.kernel_len() as u64;
+        if x.len() != self.inputs || panels_in_all < 2 || !team.shares(work) {
+            return self.forward(packed, x, y);
+        }
+        let packed = &packed[self.at.packed..][..self.packed_len()];
+        let (panels, bias) = packed.split_at(panels_len(self.inputs, self.units));
+        let half = panels_in_all / 2 * COLUMNS;
+        let (left, right) = y.split_at_mut(half);
+        let part = |first: usize, y: &mut [f32]| {
+            let (panels, bias) = (&panels[first * self.inputs..], &bias[first..]);
+            let columns = y.len();
+            let panels = &panels[..panels_len(self.inputs, columns)];
+            multiply(x, self.inputs, panels, bias, self.relu, y, columns);
+        };
+        rayon::join(|| part(0, left), || part(half, right));
     }
 
     /// Any number of images: turns `dy`, the gradient of the output `y`, into that before the relu,

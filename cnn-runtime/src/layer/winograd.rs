@@ -15,6 +15,10 @@ use crate::kernel::simd::{
 /// Places in a transformed tile.
 const PLACES: usize = 16;
 
+/// Floats between what belongs to two places: without them places lie powers of two apart, where the
+/// first cache has room for fewer lines than there are places.
+const GAP: usize = COLUMNS;
+
 /// Tiles that are worked on together, if a row of tiles is not longer: their transforms stay in the
 /// second-level cache.
 const BLOCK: usize = 64;
@@ -39,6 +43,11 @@ impl Winograd {
         filters.div_ceil(COLUMNS) * COLUMNS * (PLACES * channels + 1)
     }
 
+    /// Floats of a panel.
+    pub const fn panel_len(channels: usize) -> usize {
+        PLACES * channels * COLUMNS
+    }
+
     /// Channels in whole vectors.
     const fn depth(&self) -> usize {
         self.input[2].next_multiple_of(COLUMNS)
@@ -57,7 +66,7 @@ impl Winograd {
 
     /// Floats of scratch: a block's tiles, transformed, and what one panel makes of them.
     pub const fn scratch(&self) -> usize {
-        self.rows_in_block() * self.tiles[1] * PLACES * (self.depth() + COLUMNS)
+        PLACES * (self.rows_in_block() * self.tiles[1] * (self.depth() + COLUMNS) + 2 * GAP)
     }
 
     /// Lays weights out; `kernel(place in the kernel, channel, filter)`, places in row-major order.
@@ -68,7 +77,7 @@ impl Winograd {
         bias: &[f32],
         packed: &mut [f32],
     ) {
-        let panel_len = PLACES * channels * COLUMNS;
+        let panel_len = Self::panel_len(channels);
         let (panels, packed_bias) = packed.split_at_mut(filters.div_ceil(COLUMNS) * panel_len);
         packed_bias[..bias.len()].copy_from_slice(bias);
         for (p, panel) in panels.chunks_exact_mut(panel_len).enumerate() {
@@ -118,12 +127,12 @@ pub(super) fn convolve<L: Lanes>(
     scratch: &mut [f32],
     sink: &mut impl Sink,
 ) {
-    let panel_len = PLACES * this.input[2] * COLUMNS;
+    let panel_len = Winograd::panel_len(this.input[2]);
     let (panels, bias) = packed.split_at(this.filters.div_ceil(COLUMNS) * panel_len);
     let step = this.rows_in_block();
     for first in (0..this.tiles[0]).step_by(step) {
         let count = step.min(this.tiles[0] - first) * this.tiles[1];
-        let (inputs, sums) = scratch.split_at_mut(count * PLACES * this.depth());
+        let (inputs, sums) = scratch.split_at_mut(PLACES * (count * this.depth() + GAP));
         L::call(TransformInputs { this, x, first, count, inputs });
         for (p, panel) in panels.chunks_exact(panel_len).enumerate() {
             multiply::<L>(this, inputs, panel, count, sums);
@@ -169,7 +178,7 @@ struct TransformOutputs<'a, S> {
 impl<L: Lanes, S: Sink> Kernel<L> for TransformOutputs<'_, S> {
     #[inline(always)]
     fn run(self) {
-        let (columns, stride) = (self.this.tiles[1], self.count * COLUMNS);
+        let (columns, stride) = (self.this.tiles[1], self.count * COLUMNS + GAP);
         let bias = L::Wide::load(self.bias);
         for t in 0..self.count {
             let outputs = transform_outputs(&self.sums[t * COLUMNS..], stride, bias);
@@ -214,7 +223,7 @@ fn transform_inputs<W: Vector>(
                 let row = [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]];
                 [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]] = differences(row);
             });
-            unrolled!(PLACES, i => d[i].store(&mut inputs[(i * count + t) * depth + c..]));
+            unrolled!(PLACES, i => d[i].store(&mut inputs[i * (count * depth + GAP) + t * depth + c..]));
         }
     }
 }
@@ -240,14 +249,14 @@ fn multiply<L: Lanes>(
             let tile = Tile {
                 counts: [1, 1, channels],
                 a: inputs,
-                a_at: (place * count + t) * depth,
+                a_at: place * (count * depth + GAP) + t * depth,
                 a_row: depth,
                 a_steps: [0, 0, 1],
                 b: panel,
                 b_at: place * channels * COLUMNS,
                 b_steps: [0, 0, COLUMNS],
             };
-            let to = &mut sums[(place * count + t) * COLUMNS..];
+            let to = &mut sums[place * (count * COLUMNS + GAP) + t * COLUMNS..];
             let (start, stride, columns) = (Start::Zero, COLUMNS, COLUMNS);
             Product { tile, start, relu: false, to, stride, columns }.compute::<L>(rows);
         }
