@@ -97,9 +97,8 @@ impl Code<'_> {
     pub(super) fn predictions(&self) -> TokenStream {
         let predict = &self.plan.predict;
         let scope = |call: &Call| self.plan.steps[call.step].op.scope;
-        let chains = predict.calls.chunk_by(|a, b| {
-            scope(a) != Scope::Shard && scope(b) != Scope::Shard
-        });
+        let chains =
+            predict.calls.chunk_by(|a, b| scope(a) != Scope::Shard && scope(b) != Scope::Shard);
         let bodies: Vec<TokenStream> = chains
             .map(|chain| {
                 let calls: Vec<_> = chain.iter().map(|call| self.predict_call(call)).collect();
@@ -116,8 +115,8 @@ impl Code<'_> {
         let images = choose(self.plan.together > 1 && !predict.calls.is_empty(), "images");
         let [capacity, arena] =
             ["capacity", "arena"].map(|name| choose(!predict.calls.is_empty(), name));
-        let carve = (!predict.calls.is_empty())
-            .then(|| quote!(let mut s = Slots::carve(arena, capacity);));
+        let carve =
+            (!predict.calls.is_empty()).then(|| quote!(let mut s = Slots::carve(arena, capacity);));
         let [inputs, outputs, scores] = [0, predict.outputs, predict.scores]
             .map(|buffer| Self::slot(predict.places[buffer].map_or(0, |place| place.slot)));
         quote! {
@@ -159,7 +158,8 @@ impl Code<'_> {
         if step.op.kind == "Dense" {
             return quote!(#constant.predict(team, packed, #x, #output););
         }
-        let scratch = if self.plan.predict.scratch > 0 { quote!(s.scratch,) } else { quote!(&mut [],) };
+        let scratch =
+            if self.plan.predict.scratch > 0 { quote!(s.scratch,) } else { quote!(&mut [],) };
         if SHARED.contains(&step.op.kind) {
             return quote!(#constant.predict(team, packed, #x, #output, #scratch););
         }

@@ -287,8 +287,7 @@ impl Conv2D {
             (self.packed_group(), self.taps() * COLUMNS)
         };
         for (g, packed) in packed.chunks_exact_mut(group_len).enumerate() {
-            let (panels, bias) =
-                packed.split_at_mut(group_len - filters.next_multiple_of(COLUMNS));
+            let (panels, bias) = packed.split_at_mut(group_len - filters.next_multiple_of(COLUMNS));
             let panels = panels.chunks_exact_mut(panel_len).zip(bias.chunks_exact_mut(COLUMNS));
             for (p, (panel, bias)) in panels.enumerate() {
                 let mut factors = [0.0; COLUMNS];
@@ -387,20 +386,34 @@ impl Conv2D {
         scratch: &mut [f32],
         then: &(impl Fn(usize, &mut [f32]) + Sync),
     ) {
-        let [rows, columns, channels] = self.output();
-        if rows < 2 || !team.shares(self.macs()) {
-            self.forward(packed, x, y, scratch);
-            return then(0, y);
+        if self.output()[0] > 1 && team.shares(self.macs()) {
+            return self.in_two(packed, x, y, scratch, then);
         }
+        self.forward(packed, x, y, scratch);
+        then(0, y);
+    }
+
+    /// Half of the rows on each of two threads, which have half of the scratch each.
+    pub(super) fn in_two(
+        &self,
+        packed: &[f32],
+        x: &[f32],
+        y: &mut [f32],
+        scratch: &mut [f32],
+        then: &(impl Fn(usize, &mut [f32]) + Sync),
+    ) {
+        let [rows, columns, channels] = self.output();
         // A row of Winograd's tiles makes two rows.
-        let half = (rows / 2).next_multiple_of(if self.winograd { 2 } else { 1 });
+        let half = if self.winograd { (rows.div_ceil(4) * 2).min(rows) } else { rows / 2 };
         let middle = half * columns * channels;
         let (upper, lower) = y.split_at_mut(middle);
         let (left, right) = scratch.split_at_mut(scratch.len() / 2);
-        let part = |rows, first: usize, y: &mut [f32], scratch: &mut [f32]| {
-            let (part, inputs) = self.rows(rows);
-            part.forward(packed, &x[inputs], y, scratch);
-            then(first, y);
+        let part = |rows: Range<usize>, first: usize, y: &mut [f32], scratch: &mut [f32]| {
+            if !rows.is_empty() {
+                let (part, inputs) = self.rows(rows);
+                part.forward(packed, &x[inputs], y, scratch);
+                then(first, y);
+            }
         };
         rayon::join(|| part(0..half, 0, upper, left), || part(half..rows, middle, lower, right));
     }

@@ -178,16 +178,24 @@ impl ConvPool {
         y: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let [rows, columns, channels] = self.output();
-        if rows < 2 || !team.shares(self.conv.macs()) {
-            return self.forward(packed, x, y, None, scratch);
+        if self.output()[0] > 1 && team.shares(self.conv.macs()) {
+            self.in_two(packed, x, y, scratch);
+        } else {
+            self.forward(packed, x, y, None, scratch);
         }
+    }
+
+    /// Half of the rows on each of two threads, which have half of the scratch each.
+    pub(super) fn in_two(&self, packed: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+        let [rows, columns, channels] = self.output();
         let half = rows / 2;
         let (upper, lower) = y.split_at_mut(half * columns * channels);
         let (left, right) = scratch.split_at_mut(scratch.len() / 2);
         let part = |first: usize, end: usize, y: &mut [f32], scratch: &mut [f32]| {
-            let (conv, inputs) = self.conv.rows(first * self.pool[0]..end * self.pool[0]);
-            Self { conv, ..*self }.forward(packed, &x[inputs], y, None, scratch);
+            if first < end {
+                let (conv, inputs) = self.conv.rows(first * self.pool[0]..end * self.pool[0]);
+                Self { conv, ..*self }.forward(packed, &x[inputs], y, None, scratch);
+            }
         };
         rayon::join(|| part(0, half, upper, left), || part(half, rows, lower, right));
     }

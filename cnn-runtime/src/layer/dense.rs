@@ -113,21 +113,28 @@ impl Dense {
 
     /// The same; a single image by one thread or two.
     pub fn predict(&self, team: Team, packed: &[f32], x: &[f32], y: &mut [f32]) {
-        let panels_in_all = self.units.div_ceil(COLUMNS);
         // Its weights are read once, which takes longer than their products.
         let work = PER_WEIGHT * self.kernel_len() as u64;
-        if x.len() != self.inputs || panels_in_all < 2 || !team.shares(work) {
-            return self.forward(packed, x, y);
+        if x.len() == self.inputs && self.units > COLUMNS && team.shares(work) {
+            self.in_two(packed, x, y);
+        } else {
+            self.forward(packed, x, y);
         }
+    }
+
+    /// A single image, half of the units on each of two threads.
+    pub(super) fn in_two(&self, packed: &[f32], x: &[f32], y: &mut [f32]) {
         let packed = &packed[self.at.packed..][..self.packed_len()];
         let (panels, bias) = packed.split_at(panels_len(self.inputs, self.units));
-        let half = panels_in_all / 2 * COLUMNS;
+        let half = self.units.div_ceil(COLUMNS) / 2 * COLUMNS;
         let (left, right) = y.split_at_mut(half);
         let part = |first: usize, y: &mut [f32]| {
             let (panels, bias) = (&panels[first * self.inputs..], &bias[first..]);
             let columns = y.len();
             let panels = &panels[..panels_len(self.inputs, columns)];
-            multiply(x, self.inputs, panels, bias, self.relu, y, columns);
+            if columns > 0 {
+                multiply(x, self.inputs, panels, bias, self.relu, y, columns);
+            }
         };
         rayon::join(|| part(0, left), || part(half, right));
     }

@@ -62,15 +62,45 @@ impl Folded {
         y: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let conv = if self.relu && !self.sum { self.conv.relu() } else { self.conv };
-        let Some(other) = other.filter(|_| self.sum) else {
-            return conv.predict(team, packed, x, y, scratch);
-        };
-        conv.predict_then(team, packed, x, y, scratch, &|first, y| {
-            elementwise::add(y, &other[first..][..y.len()]);
-            if self.relu {
-                elementwise::relu(y);
+        let conv = self.conv();
+        if self.sum {
+            conv.predict_then(team, packed, x, y, scratch, &self.then(other));
+        } else {
+            conv.predict(team, packed, x, y, scratch);
+        }
+    }
+
+    /// The same by two threads, whatever its size.
+    #[cfg(test)]
+    pub(super) fn in_two(
+        &self,
+        packed: &[f32],
+        x: &[f32],
+        other: Option<&[f32]>,
+        y: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let then = self.then(other);
+        self.conv().in_two(packed, x, y, scratch, &|first, y: &mut [f32]| {
+            if self.sum {
+                then(first, y);
             }
         });
+    }
+
+    /// The convolution, with the relu unless a sum comes before that.
+    const fn conv(&self) -> Conv2D {
+        if self.relu && !self.sum { self.conv.relu() } else { self.conv }
+    }
+
+    /// Adds `other` to a part of the output, which starts at its float `first`.
+    fn then(&self, other: Option<&[f32]>) -> impl Fn(usize, &mut [f32]) + Sync {
+        let (other, relu) = (other.unwrap_or_default(), self.relu);
+        move |first, y| {
+            elementwise::add(y, &other[first..][..y.len()]);
+            if relu {
+                elementwise::relu(y);
+            }
+        }
     }
 }

@@ -58,6 +58,14 @@ enum Fast {
 }
 
 impl Entry {
+    /// The convolution itself and what it is by definition, if nothing follows it.
+    pub(super) fn alone(&self) -> Option<(Conv2D, reference::Conv2D, bool)> {
+        match self.fast {
+            Fast::Conv2D(conv) if !self.relu => Some((conv, self.slow, self.bias)),
+            _ => None,
+        }
+    }
+
     /// All ways to compute it.
     fn all(
         slow: reference::Conv2D,
@@ -171,6 +179,17 @@ fn draw(
     (draw(inputs, 0), draw(outputs, 1), numbers.draw(entry.weights_len(), 9))
 }
 
+/// Scratch for two threads.
+fn two(len: usize) -> Vec<f32> {
+    vec![f32::NAN; 2 * len]
+}
+
+#[track_caller]
+fn assert_same(one: &[f32], other: &[f32], how: &str) {
+    let bits = |floats: &[f32]| floats.iter().map(|float| float.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(one), bits(other), "{how}");
+}
+
 fn product(sizes: [usize; 3]) -> usize {
     sizes.iter().product()
 }
@@ -207,6 +226,10 @@ impl Fast {
         match self {
             Self::Conv2D(layer) => {
                 layer.forward(packed, x, &mut y, &mut vec![f32::NAN; layer.forward_scratch()]);
+                let (mut shared, mut scratch) =
+                    (vec![f32::NAN; outputs], two(layer.forward_scratch()));
+                layer.in_two(packed, x, &mut shared, &mut scratch, &|_, _| {});
+                assert_same(&y, &shared, "by two threads");
                 [y.clone(), y]
             }
             Self::ConvPool(layer) => {
@@ -214,7 +237,9 @@ impl Fast {
                 let scratch = || vec![f32::NAN; layer.forward_scratch()];
                 layer.forward(packed, x, &mut y, Some(&mut route), &mut scratch());
                 layer.forward(packed, x, &mut predicted, None, &mut scratch());
-                assert_eq!(y, predicted, "with and without a route");
+                assert_same(&y, &predicted, "without a route");
+                layer.in_two(packed, x, &mut predicted, &mut two(layer.forward_scratch()));
+                assert_same(&y, &predicted, "by two threads");
                 [y, route]
             }
         }

@@ -66,6 +66,10 @@ fn layer(entry: &Entry) -> Dense {
     if entry.relu { layer.relu() } else { layer }
 }
 
+fn bits(floats: &[f32]) -> Vec<u32> {
+    floats.iter().map(|float| float.to_bits()).collect()
+}
+
 /// A layer that works on its batch as a whole.
 struct Batch {
     layer: Dense,
@@ -196,6 +200,11 @@ pub(super) fn run(entry: &Entry, numbers: Numbers) -> Made<f32> {
         dys.copy_from_slice(dy);
         let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
         layer.forward(&packed, x, &mut y);
+        for (x, y) in x.chunks_exact(entry.inputs).zip(y.chunks_exact(entry.units)) {
+            let mut shared = vec![f32::NAN; entry.units];
+            layer.in_two(&packed, x, &mut shared);
+            assert_eq!(bits(y), bits(&shared), "{entry:?} by two threads");
+        }
         let mut masked = dy.to_vec();
         layer.backward(&transposed, &y, dys, Some(&mut dx));
         layer.backward(&[], &y, &mut masked, None);
