@@ -436,9 +436,9 @@ fn conv_pool(
         None => sizes.forward_scratch() + pool.pool_size[0] * layer.output.0[1] * PANEL,
     };
     // Where patches are long, gradients are sorted by them.
-    let groups = pool.pool_size[0] * pool.pool_size[1] + conv.filters;
-    let lists = if patch > 8 * PANEL { 1 + groups } else { 1 };
-    let backward_scratch = 2 * lines(sizes.padded + LANES) + 2 * places * lists;
+    let groups = 2 * (places * (pool.pool_size[0] * pool.pool_size[1] + conv.filters) + PANEL);
+    let lists = 3 * places + 2 * PANEL + if patch > 8 * PANEL { groups } else { 0 };
+    let backward_scratch = 2 * lines(sizes.padded + LANES) + lists;
     Op {
         layers: names(fused),
         output,

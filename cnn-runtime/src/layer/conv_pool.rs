@@ -7,8 +7,8 @@ use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, Distances, GroupsMut, LANES, Lanes, Listed, Patch, STOPPED, Vector, gather, list,
-    scatter, vectorized,
+    COLUMNS, Distances, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, STOPPED, Vector,
+    gather, list, scatter, total, vectorized,
 };
 use crate::team::Team;
 
@@ -104,12 +104,14 @@ impl ConvPool {
         self.conv.forward_scratch() + self.pool[0] * self.conv.output()[1] * COLUMNS
     }
 
-    /// Scratch floats of `backward`: the padded input, its gradient, the winners of a channel, and those
-    /// of all channels by place.
+    /// Scratch floats of `backward`: the padded input, its gradient, the windows' starts, the winners of
+    /// a channel, and those of all channels by place.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
-        let groups = self.pool[0] * self.pool[1] + self.conv.filters;
-        2 * self.image_len() + 2 * self.places() * if self.groups() { 1 + groups } else { 1 }
+        let places = self.places();
+        let groups = 2 * (places * (self.pool[0] * self.pool[1] + self.conv.filters) + LIST_SLACK);
+        let lists = 3 * places + 2 * LIST_SLACK;
+        2 * self.image_len() + lists + if self.groups() { groups } else { 0 }
     }
 
     /// Its sizes for Winograd's algorithm, if that is how it goes: a tile for each whole window.
@@ -405,6 +407,20 @@ impl Window<'_> {
 }
 
 impl ConvPool {
+    /// Where in the padded input each window's first patch starts, as `u32` bits.
+    #[inline(always)]
+    fn window_starts(&self, starts: &mut [f32]) {
+        let ([_, columns, _], [down, across]) = (self.output(), self.pool);
+        let ([sy, sx], [_, width]) = (self.conv.strides, self.conv.padded());
+        let (down, across) =
+            (down * sy * width * self.conv.input[2], across * sx * self.conv.input[2]);
+        for (row, starts) in starts.chunks_exact_mut(columns).enumerate() {
+            for (column, start) in starts.iter_mut().enumerate() {
+                *start = f32::from_bits((row * down + column * across) as u32);
+            }
+        }
+    }
+
     #[inline(always)]
     fn distances(&self) -> Distances {
         let ([down, across], [sy, sx]) = (self.pool, self.conv.strides);
@@ -433,26 +449,30 @@ fn backward_body<L: Lanes>(
     let conv = &this.conv;
     let (image, scratch) = scratch.split_at_mut(this.image_len());
     let (image_gradient, scratch) = scratch.split_at_mut(this.image_len());
-    let (places, scratch) = scratch.split_at_mut(this.places());
-    let (values, scratch) = scratch.split_at_mut(this.places());
+    let (starts, scratch) = scratch.split_at_mut(this.places());
+    let (places, scratch) = scratch.split_at_mut(this.places() + LIST_SLACK);
+    let (values, scratch) = scratch.split_at_mut(this.places() + LIST_SLACK);
     conv.pad(x, image);
     if dx.is_some() {
         image_gradient.fill(0.0);
     }
+    this.window_starts(starts);
     let (patch_gradients, bias) = gradients.split_at_mut(conv.filters * this.patch());
     let (len, patch) = (this.patch(), this.in_image());
-    let ([rows, columns, channels], [down, across]) = (this.output(), this.pool);
-    let ([sy, sx], [_, width]) = (conv.strides, conv.padded());
-    let distances = this.distances();
-    let steps = [down * sy * width * conv.input[2], across * sx * conv.input[2]];
+    let ([.., channels], [down, across]) = (this.output(), this.pool);
+    let left = Left {
+        winners: route,
+        gradients: dy,
+        stride: channels,
+        starts,
+        window: down * across,
+        distances: &this.distances(),
+    };
     for c in 0..channels {
-        let (winners, dy) = (&route[c..], &dy[c..]);
-        let listed =
-            list(winners, dy, channels, [rows, columns], steps, &distances, places, values);
+        let own = Left { winners: &route[c..], gradients: &dy[c..], ..left };
+        let listed = list::<L>(own, places, values);
         let listed = Listed { places: &places[..listed], gradients: &values[..listed] };
-        for value in listed.gradients {
-            bias[c] += value;
-        }
+        bias[c] += total::<L>(listed.gradients);
         let own = c * len..(c + 1) * len;
         gather::<L>(listed, image, patch, &mut patch_gradients[own.clone()]);
         if dx.is_some() && !this.groups() {
@@ -462,10 +482,9 @@ fn backward_body<L: Lanes>(
     if dx.is_some() && this.groups() {
         let (places, scratch) = scratch.split_at_mut(this.places() * down * across);
         let (ends, scratch) = scratch.split_at_mut(this.places() * down * across);
-        let (entries, values) = scratch.split_at_mut(this.places() * channels);
+        let (entries, values) = scratch.split_at_mut(this.places() * channels + LIST_SLACK);
         let groups = GroupsMut { places, ends, channels: entries, gradients: values };
-        let groups = groups.fill(route, dy, channels, [rows, columns], steps, &distances);
-        groups.scatter::<L>(patches, len, patch, image_gradient);
+        groups.fill::<L>(left, channels).scatter::<L>(patches, len, patch, image_gradient);
     }
     if let Some(dx) = dx {
         conv.crop(image_gradient, dx);

@@ -1,7 +1,7 @@
 //! The gradients that pooling and relu leave, by the patches that they meet: where patches are long, an
 //! input's gradient stays in registers for all channels that share one.
 
-use super::sparse::{Distances, Part, Patch, STOPPED, Work, in_parts, place};
+use super::sparse::{Left, Part, Patch, STOPPED, Work, in_parts, place};
 use super::{Lanes, Vector, unrolled};
 
 /// The non-zero gradients of all channels by what they meet: pixel by pixel, those of one winner side by
@@ -24,54 +24,45 @@ pub(crate) struct GroupsMut<'a> {
     pub places: &'a mut [f32],
     /// As many.
     pub ends: &'a mut [f32],
-    /// As many as pixels times channels.
+    /// As many as pixels times channels, and room for [`LIST_SLACK`](super::LIST_SLACK).
     pub channels: &'a mut [f32],
     /// As many.
     pub gradients: &'a mut [f32],
 }
 
+/// The most places of a window that channels are picked for one by one.
+const FEW: usize = 9;
+
 impl<'a> GroupsMut<'a> {
-    /// Fills in the groups of `rows` by `columns` pixels with `channels` channels each.
+    /// Fills in the groups of all pixels with `channels` channels each; `left` is the first channel's.
     #[inline(always)]
-    pub(crate) fn fill(
-        self,
-        winners: &[f32],
-        gradients: &[f32],
-        channels: usize,
-        [rows, columns]: [usize; 2],
-        steps: [usize; 2],
-        distances: &Distances,
-    ) -> Groups<'a> {
-        let bucket = |(&winner, &gradient): (&f32, &f32)| {
-            if gradient == 0.0 { STOPPED as usize } else { place(winner) }
-        };
-        let pixels = winners.chunks_exact(channels).zip(gradients.chunks_exact(channels));
+    pub(crate) fn fill<L: Lanes>(self, left: Left<'_>, channels: usize) -> Groups<'a> {
+        let pixels = left.winners.chunks_exact(channels).zip(left.gradients.chunks_exact(channels));
         let (mut groups, mut entries) = (0, 0);
-        for (pixel, (winners, gradients)) in pixels.take(rows * columns).enumerate() {
-            let start = pixel / columns * steps[0] + pixel % columns * steps[1];
-            let mut next = [0; 128];
-            winners.iter().zip(gradients).for_each(|pair| next[bucket(pair)] += 1);
-            // From how many to where they start.
-            let mut sum = 0;
-            for (next, distance) in next.iter_mut().zip(distances).take(STOPPED as usize) {
-                let count = std::mem::replace(next, sum);
-                sum += count;
-                if count > 0 {
-                    self.places[groups] = f32::from_bits(start as u32 + distance);
-                    self.ends[groups] = f32::from_bits((entries + sum) as u32);
-                    groups += 1;
+        let picks = L::PICKS && left.window <= FEW;
+        for (start, (winners, gradients)) in left.starts.iter().zip(pixels) {
+            let to = (&mut self.channels[entries..], &mut self.gradients[entries..]);
+            let mut ends = [0; STOPPED as usize];
+            let ends = &mut ends[..left.window];
+            if picks {
+                let mut len = 0;
+                for (place, end) in ends.iter_mut().enumerate() {
+                    let to = (&mut to.0[len..], &mut to.1[len..]);
+                    len += L::pick(winners, gradients, place as u32, to.0, to.1);
+                    *end = len;
+                }
+            } else {
+                sort(winners, gradients, ends, to.0, to.1);
+            }
+            let mut before = 0;
+            for (&end, distance) in ends.iter().zip(left.distances) {
+                if end > before {
+                    self.places[groups] = f32::from_bits(start.to_bits() + distance);
+                    self.ends[groups] = f32::from_bits((entries + end) as u32);
+                    (groups, before) = (groups + 1, end);
                 }
             }
-            next[STOPPED as usize] = sum;
-            let own = entries..entries + channels;
-            let (to, values) = (&mut self.channels[own.clone()], &mut self.gradients[own]);
-            for (channel, pair) in winners.iter().zip(gradients).enumerate() {
-                let at = &mut next[bucket(pair)];
-                to[*at] = f32::from_bits(channel as u32);
-                values[*at] = *pair.1;
-                *at += 1;
-            }
-            entries += sum;
+            entries += before;
         }
         Groups {
             places: &self.places[..groups],
@@ -79,6 +70,37 @@ impl<'a> GroupsMut<'a> {
             channels: &self.channels[..entries],
             gradients: &self.gradients[..entries],
         }
+    }
+}
+
+/// Sorts one pixel's channels by their winners, and says where each winner's end.
+#[inline(always)]
+fn sort(
+    winners: &[f32],
+    gradients: &[f32],
+    ends: &mut [usize],
+    channels: &mut [f32],
+    values: &mut [f32],
+) {
+    let mut next = [0; 128];
+    let bucket = |winner: f32, gradient: f32| {
+        if gradient == 0.0 { STOPPED as usize } else { place(winner) }
+    };
+    let pairs = || winners.iter().zip(gradients);
+    pairs().for_each(|(&winner, &gradient)| next[bucket(winner, gradient)] += 1);
+    // From how many to where they start.
+    let mut sum = 0;
+    for (next, end) in next.iter_mut().zip(ends) {
+        let count = std::mem::replace(next, sum);
+        sum += count;
+        *end = sum;
+    }
+    next[STOPPED as usize] = sum;
+    for (channel, (&winner, &gradient)) in pairs().enumerate() {
+        let at = &mut next[bucket(winner, gradient)];
+        channels[*at] = f32::from_bits(channel as u32);
+        values[*at] = gradient;
+        *at += 1;
     }
 }
 
@@ -123,7 +145,7 @@ impl<L> Work<L> for Scatter<'_> {
             let mut held = [[V::splat(0.0); RUN]; ROWS];
             // SAFETY: every vector from a place in `room` lies in the image.
             let to = unsafe { image.as_mut_ptr().add(place + part.offset) };
-            unrolled!(ROWS, r => unrolled!(RUN, v => {
+            unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
                 // SAFETY: as above.
                 held[r][v] = unsafe { V::read(to.add(r * part.stride + v * V::LEN)) };
             }));
@@ -134,13 +156,13 @@ impl<L> Work<L> for Scatter<'_> {
                 let factor = V::splat(gradient);
                 // SAFETY: the part lies in the channel's patch, and that in `kernels`.
                 let kernel = unsafe { kernels.as_ptr().add(channel * len + part.first) };
-                unrolled!(ROWS, r => unrolled!(RUN, v => {
+                unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
                     // SAFETY: as above.
                     let weight = unsafe { V::read(kernel.add((r * RUN + v) * V::LEN)) };
                     held[r][v] = factor.mul_add(weight, held[r][v]);
                 }));
             }
-            unrolled!(ROWS, r => unrolled!(RUN, v => {
+            unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
                 // SAFETY: as for reading.
                 unsafe { held[r][v].write(to.add(r * part.stride + v * V::LEN)) };
             }));

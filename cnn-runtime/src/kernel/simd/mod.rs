@@ -20,7 +20,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
 pub(crate) use descent::Descent;
 pub(crate) use groups::GroupsMut;
-pub(crate) use sparse::{Distances, Listed, Patch, STOPPED, gather, list, scatter};
+pub(crate) use sparse::{
+    Distances, LIST_SLACK, Left, Listed, Patch, STOPPED, gather, list, scatter, total,
+};
 pub(crate) use tile::{
     COLUMNS, Product, ROWS, Start, Tile, load_columns, relu_rows, row_times_panels, store_rows,
     with_rows,
@@ -80,7 +82,14 @@ pub(crate) trait Vector: Copy {
 
 /// Repeats `$body` with the constant `$i` from 0 to `$n - 1`, at most 17: the compiler does not unroll
 /// loops as long as these by itself, and without it arrays of vectors would live in memory.
+///
+/// Each turn costs the compiler a constant, nested ones the product: `unrolled!([0 1 2] n, …)` is for
+/// fewer.
 macro_rules! unrolled {
+    ([$($value:literal)*] $n:expr, $i:ident => $body:expr) => {{
+        const { assert!($n <= [$($value),*].len()) };
+        $crate::kernel::simd::unrolled!(@ $n, $i => $body, [$($value)*]);
+    }};
     ($n:expr, $i:ident => $body:expr) => {
         $crate::kernel::simd::unrolled!(
             @ $n, $i => $body, [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17]
@@ -111,6 +120,40 @@ pub(crate) trait Lanes: Vector {
     const ROWS: usize;
     /// The most `Wide`s that a sparse loop keeps in registers.
     const HELD: usize;
+
+    /// Whether [`pick`](Self::pick) takes fewer steps than a look at each float.
+    const PICKS: bool = false;
+
+    /// [`list`] without its checks.
+    ///
+    /// # Safety
+    /// As [`list`] checks.
+    #[inline(always)]
+    unsafe fn list(left: Left<'_>, places: &mut [f32], values: &mut [f32]) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { sparse::list_pixels(left, places, values) }
+    }
+
+    /// Lists the channels, as `u32` bits, whose winner is `place` and whose gradient is not zero, and
+    /// those gradients. Gives the list's length; behind it the arrays have room for [`LIST_SLACK`].
+    #[inline(always)]
+    fn pick(
+        winners: &[f32],
+        gradients: &[f32],
+        place: u32,
+        channels: &mut [f32],
+        values: &mut [f32],
+    ) -> usize {
+        let mut len = 0;
+        for (channel, (winner, &gradient)) in winners.iter().zip(gradients).enumerate() {
+            if winner.to_bits() == place && gradient != 0.0 {
+                channels[len] = f32::from_bits(channel as u32);
+                values[len] = gradient;
+                len += 1;
+            }
+        }
+        len
+    }
 
     /// Runs `kernel` in a function of its own, for loops that come in many variants: what is inlined
     /// shares one frame on the stack, which without optimization is the sum of all.

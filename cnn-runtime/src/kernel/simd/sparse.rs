@@ -15,42 +15,54 @@ pub(super) fn place(winner: f32) -> usize {
     winner.to_bits() as usize % 128
 }
 
+/// Floats behind a list that a vector may write.
+pub(crate) const LIST_SLACK: usize = COLUMNS;
+
+/// What pooling and relu left of one channel's gradients: pixel `p`'s winner and gradient lie at
+/// `p * stride`.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a> {
+    pub winners: &'a [f32],
+    pub gradients: &'a [f32],
+    pub stride: usize,
+    /// Where in the image each pixel's window starts, as `u32` bits.
+    pub starts: &'a [f32],
+    /// Places of a window, and how far their patches are from the first place's.
+    pub window: usize,
+    pub distances: &'a Distances,
+}
+
 /// Lists where each non-zero gradient's patch starts and the gradient itself, in the order of the
-/// pixels. Gives the list's length.
-///
-/// Pixel `p`'s winner and gradient lie at `p * stride`; a winner's distance is added to the pixel's
-/// place, which moves by `steps` down and across.
+/// pixels. Gives the list's length; behind it the arrays have room for [`LIST_SLACK`] floats.
 #[inline(always)]
-pub(crate) fn list(
-    winners: &[f32],
-    gradients: &[f32],
-    stride: usize,
-    [rows, columns]: [usize; 2],
-    steps: [usize; 2],
-    distances: &Distances,
-    places: &mut [f32],
-    values: &mut [f32],
-) -> usize {
-    let pixels = rows * columns;
-    assert!(pixels > 0 && winners.len().min(gradients.len()) > (pixels - 1) * stride);
-    assert!(places.len() >= pixels && values.len() >= pixels);
+pub(crate) fn list<L: Lanes>(left: Left<'_>, places: &mut [f32], values: &mut [f32]) -> usize {
+    let pixels = left.starts.len();
+    assert!(pixels > 0 && left.window <= STOPPED as usize);
+    assert!(left.winners.len().min(left.gradients.len()) > (pixels - 1) * left.stride);
+    assert!(places.len().min(values.len()) >= pixels + LIST_SLACK);
+    // SAFETY: just checked.
+    unsafe { L::list(left, places, values) }
+}
+
+/// Pixel by pixel.
+///
+/// # Safety
+/// As [`list`] checks.
+#[inline(always)]
+pub(super) unsafe fn list_pixels(left: Left<'_>, places: &mut [f32], values: &mut [f32]) -> usize {
     let (mut len, mut at) = (0, 0);
-    for row in 0..rows {
-        let mut start = (row * steps[0]) as u32;
-        for _ in 0..columns {
-            // SAFETY: `at` is at most `(pixels - 1) * stride`; and the list is at most as long as the
-            // number of pixels before this one.
-            unsafe {
-                let winner = *winners.get_unchecked(at);
-                let gradient = *gradients.get_unchecked(at);
-                let distance = distances[place(winner)];
-                *places.get_unchecked_mut(len) = f32::from_bits(start.wrapping_add(distance));
-                *values.get_unchecked_mut(len) = gradient;
-                len += usize::from(winner.to_bits() != STOPPED) & usize::from(gradient != 0.0);
-            }
-            at += stride;
-            start = start.wrapping_add(steps[1] as u32);
+    for start in left.starts {
+        // SAFETY: `at` is at most `(pixels - 1) * stride`; and the list is at most as long as the
+        // number of pixels before this one.
+        unsafe {
+            let winner = *left.winners.get_unchecked(at);
+            let gradient = *left.gradients.get_unchecked(at);
+            let place = start.to_bits().wrapping_add(left.distances[place(winner)]);
+            *places.get_unchecked_mut(len) = f32::from_bits(place);
+            *values.get_unchecked_mut(len) = gradient;
+            len += usize::from(winner.to_bits() != STOPPED) & usize::from(gradient != 0.0);
         }
+        at += left.stride;
     }
     len
 }
@@ -84,11 +96,32 @@ pub(crate) struct Listed<'a> {
     pub gradients: &'a [f32],
 }
 
-/// `sums[v] += gradient * image[place + offset of v]` over all pairs in order, for the vectors of a
-/// patch: the gradient of one output channel's kernel.
+/// `sums[v] += gradient * image[place + offset of v]` over all pairs, for the vectors of a patch: the
+/// gradient of one output channel's kernel.
+///
+/// Of short patches several sums run side by side, each of every second or fourth pair, since one would
+/// wait for itself: how many depends on the patch alone, so that all paths give the same bits.
 #[inline(always)]
 pub(crate) fn gather<L: Lanes>(listed: Listed<'_>, image: &[f32], patch: Patch, sums: &mut [f32]) {
-    in_parts::<L>(patch, sums.len(), &mut Gather { listed, image, sums });
+    match sums.len() {
+        0..=32 => in_parts::<L>(patch, sums.len(), &mut Gather::<4> { listed, image, sums }),
+        33..=64 => in_parts::<L>(patch, sums.len(), &mut Gather::<2> { listed, image, sums }),
+        _ => in_parts::<L>(patch, sums.len(), &mut Gather::<1> { listed, image, sums }),
+    }
+}
+
+/// The sum of some gradients, of every sixteenth side by side.
+#[inline(always)]
+pub(crate) fn total<L: Lanes>(gradients: &[f32]) -> f32 {
+    let mut sums = L::Wide::splat(0.0);
+    let chunks = gradients.chunks_exact(COLUMNS);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        sums = sums.add(L::Wide::load(chunk));
+    }
+    let mut found = [0.0; COLUMNS];
+    sums.store(&mut found);
+    found.iter().chain(rest).fold(0.0, |total, value| total + value)
 }
 
 /// `image[place + offset of v] += gradient * kernel[v]` over all pairs in order, for the vectors of a
@@ -232,50 +265,70 @@ impl<L: Lanes, W: Work<L>, const WIDE: bool, const ROWS: usize, const RUN: usize
     }
 }
 
-struct Gather<'a> {
+/// `SETS` sums side by side.
+struct Gather<'a, const SETS: usize> {
     listed: Listed<'a>,
     image: &'a [f32],
     sums: &'a mut [f32],
 }
 
-impl<L: Lanes> Work<L> for Gather<'_> {
-    const MOST: [usize; 2] = [L::HELD, if MOST < 2 * L::HELD { MOST } else { 2 * L::HELD }];
+impl<L: Lanes, const SETS: usize> Work<L> for Gather<'_, SETS> {
+    const MOST: [usize; 2] =
+        [L::HELD / SETS, if MOST < 2 * L::HELD { MOST } else { 2 * L::HELD } / SETS];
 
     #[inline(always)]
     fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part) {
         let (sums, image) = (&mut self.sums[part.first..], self.image);
         let room = part.room(image.len(), ROWS, RUN * V::LEN);
-        let mut held = [[V::splat(0.0); RUN]; ROWS];
-        unrolled!(ROWS, r => unrolled!(RUN, v => {
-            held[r][v] = V::load(&sums[(r * RUN + v) * V::LEN..]);
+        let mut held = [[[V::splat(0.0); RUN]; ROWS]; SETS];
+        unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
+            held[0][r][v] = V::load(&sums[(r * RUN + v) * V::LEN..]);
         }));
-        for (place, &gradient) in self.listed.places.iter().zip(self.listed.gradients) {
-            let place = place.to_bits() as usize;
-            assert!(place < room, "a gradient's place lies in the image");
-            let factor = V::splat(gradient);
-            unrolled!(ROWS, r => {
-                // SAFETY: every vector from a place in `room` lies in the image.
-                let row = unsafe { image.as_ptr().add(place + part.offset + r * part.stride) };
-                unrolled!(RUN, v => {
-                    // SAFETY: as above.
-                    let x = unsafe { V::read(row.add(v * V::LEN)) };
-                    held[r][v] = factor.mul_add(x, held[r][v]);
+        let places = self.listed.places.chunks(SETS);
+        for (places, gradients) in places.zip(self.listed.gradients.chunks(SETS)) {
+            unrolled!([0 1 2 3] SETS, set => if set < places.len() {
+                let place = places[set].to_bits() as usize;
+                assert!(place < room, "a gradient's place lies in the image");
+                let factor = V::splat(gradients[set]);
+                unrolled!([0 1 2] ROWS, r => {
+                    // SAFETY: every vector from a place in `room` lies in the image.
+                    let row = unsafe { image.as_ptr().add(place + part.offset + r * part.stride) };
+                    unrolled!(RUN, v => {
+                        // SAFETY: as above.
+                        let x = unsafe { V::read(row.add(v * V::LEN)) };
+                        held[set][r][v] = factor.mul_add(x, held[set][r][v]);
+                    });
                 });
             });
         }
-        unrolled!(ROWS, r => unrolled!(RUN, v => {
-            held[r][v].store(&mut sums[(r * RUN + v) * V::LEN..]);
+        unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
+            let mut sets = [V::splat(0.0); SETS];
+            unrolled!([0 1 2 3] SETS, set => sets[set] = held[set][r][v]);
+            together(sets).store(&mut sums[(r * RUN + v) * V::LEN..]);
         }));
     }
 
     fn work_in_memory<V: Vector>(&mut self, part: Part, rows: usize, run: usize) {
-        for (place, &gradient) in self.listed.places.iter().zip(self.listed.gradients) {
-            for (to, from) in part.vectors::<V>(rows, run) {
+        for (to, from) in part.vectors::<V>(rows, run) {
+            let mut sets = [V::splat(0.0); SETS];
+            sets[0] = V::load(&self.sums[to..]);
+            let pairs = self.listed.places.iter().zip(self.listed.gradients);
+            for (index, (place, &gradient)) in pairs.enumerate() {
                 let x = V::load(&self.image[place.to_bits() as usize + from..]);
-                let sum = &mut self.sums[to..];
-                V::splat(gradient).mul_add(x, V::load(sum)).store(sum);
+                sets[index % SETS] = V::splat(gradient).mul_add(x, sets[index % SETS]);
             }
+            together(sets).store(&mut self.sums[to..]);
         }
+    }
+}
+
+/// One, two or four sums as one.
+#[inline(always)]
+fn together<V: Vector, const SETS: usize>(sets: [V; SETS]) -> V {
+    match sets.as_slice() {
+        [a, b, c, d] => a.add(*b).add(c.add(*d)),
+        [a, b] => a.add(*b),
+        _ => sets[0],
     }
 }
 
@@ -295,14 +348,14 @@ impl<L> Work<L> for Scatter<'_> {
         let (kernel, image) = (&self.kernel[part.first..], &mut *self.image);
         let room = part.room(image.len(), ROWS, RUN * V::LEN);
         let mut held = [[V::splat(0.0); RUN]; ROWS];
-        unrolled!(ROWS, r => unrolled!(RUN, v => {
+        unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
             held[r][v] = V::load(&kernel[(r * RUN + v) * V::LEN..]);
         }));
         for (place, &gradient) in self.listed.places.iter().zip(self.listed.gradients) {
             let place = place.to_bits() as usize;
             assert!(place < room, "a gradient's place lies in the image");
             let factor = V::splat(gradient);
-            unrolled!(ROWS, r => {
+            unrolled!([0 1 2] ROWS, r => {
                 // SAFETY: every vector from a place in `room` lies in the image.
                 let row = unsafe { image.as_mut_ptr().add(place + part.offset + r * part.stride) };
                 unrolled!(RUN, v => {
