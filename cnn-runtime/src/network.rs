@@ -222,7 +222,10 @@ impl<'a> Shards<'a> {
     }
 
     /// Each shard's part of `len` floats that starts at `at`, in order.
-    pub fn parts(&self, [at, len]: [usize; 2]) -> impl Iterator<Item = &'a [f32]> {
+    pub fn parts(
+        &self,
+        [at, len]: [usize; 2],
+    ) -> impl Iterator<Item = &'a [f32]> + Clone + Sync + use<'a> {
         self.floats
             .chunks_exact(self.stride)
             .take(self.count.div_ceil(self.shard))

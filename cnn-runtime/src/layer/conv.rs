@@ -2,12 +2,17 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::At;
 use super::winograd::{self, Winograd};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{even_parts, pack_panel, panels_len};
 use crate::kernel::simd::{COLUMNS, Lanes, Product, Start, Tile, vectorized};
 use crate::team::Team;
+
+/// Gradients that one task adds up.
+const TASK: usize = 4096;
 
 /// A convolution of fixed shape: `y[p, q, o] = bias[o] + sum over i, j, c of
 /// x[p s - pad + i d, q s - pad + j d, c] * kernel[i, j, c, o]`, then relu if asked.
@@ -507,14 +512,17 @@ impl Conv2D {
     /// Adds up the shards' gradients, in their order.
     pub fn weight_gradients<'a>(
         &self,
-        shards: impl Iterator<Item = &'a [f32]>,
+        shards: impl Iterator<Item = &'a [f32]> + Clone + Sync,
         gradients: &mut [f32],
     ) {
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
-        gradients.fill(0.0);
-        for shard in shards {
-            elementwise::add(gradients, &shard[self.at.gradients..][..self.weights_len()]);
-        }
+        gradients.par_chunks_mut(TASK).enumerate().for_each(|(task, gradients)| {
+            gradients.fill(0.0);
+            for shard in shards.clone() {
+                let shard = &shard[self.at.gradients + task * TASK..][..gradients.len()];
+                elementwise::add(gradients, shard);
+            }
+        });
     }
 
     /// The loops over a kernel's taps: counts, and steps in an image of padded size. Taps that lie

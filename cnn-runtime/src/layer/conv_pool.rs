@@ -1,6 +1,8 @@
 //! `Conv2D`, relu and `MaxPooling2D` as one: the convolution's output is never stored, and the way
 //! back visits only the one place in each window that won.
 
+use rayon::prelude::*;
+
 use super::conv::convolve_row;
 use super::winograd::{self, Sink, Winograd};
 use super::{At, Conv2D};
@@ -226,23 +228,26 @@ impl ConvPool {
     /// Adds up the shards' gradients, in their order.
     pub fn weight_gradients<'a>(
         &self,
-        shards: impl Iterator<Item = &'a [f32]>,
+        shards: impl Iterator<Item = &'a [f32]> + Clone + Sync,
         gradients: &mut [f32],
     ) {
         let (filters, run) = (self.conv.filters, self.conv.kernel[1] * self.conv.input[2]);
+        let shards = shards.map(|shard| &shard[self.conv.at.gradients..][..self.gradients_len()]);
         let gradients = &mut gradients[self.conv.at.weights..][..self.weights_len()];
         gradients.fill(0.0);
-        for shard in shards {
-            let shard = &shard[self.conv.at.gradients..][..self.gradients_len()];
-            let (patches, shard_bias) = shard.split_at(filters * self.patch());
-            let (kernel, bias) = gradients.split_at_mut(self.conv.taps() * filters);
-            for (tap, row) in kernel.chunks_exact_mut(filters).enumerate() {
-                let place = tap / run * self.run() + tap % run;
-                for (value, patch) in row.iter_mut().zip(patches.chunks_exact(self.patch())) {
-                    *value += patch[place];
+        let (kernel, bias) = gradients.split_at_mut(self.conv.taps() * filters);
+        kernel.par_chunks_exact_mut(run * filters).enumerate().for_each(|(i, kernel)| {
+            for shard in shards.clone() {
+                for (r, row) in kernel.chunks_exact_mut(filters).enumerate() {
+                    let place = i * self.run() + r;
+                    for (value, patch) in row.iter_mut().zip(shard.chunks_exact(self.patch())) {
+                        *value += patch[place];
+                    }
                 }
             }
-            elementwise::add(bias, &shard_bias[..bias.len()]);
+        });
+        for shard in shards {
+            elementwise::add(bias, &shard[filters * self.patch()..][..bias.len()]);
         }
     }
 
