@@ -4,13 +4,13 @@
 use rayon::prelude::*;
 
 use super::conv::convolve_row;
-use super::winograd::{self, Sink, Winograd};
+use super::winograd::{self, Winograd};
 use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, Distances, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, STOPPED, Vector,
-    gather, list, scatter, total, vectorized,
+    COLUMNS, Distances, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, STOPPED, Short,
+    Sink, Vector, Windows, gather, list, scatter, store_rows, total, unrolled, vectorized,
 };
 use crate::team::Team;
 
@@ -160,7 +160,7 @@ impl ConvPool {
         let packed = &packed[self.conv.at.packed..][..self.packed_len()];
         let route = route.unwrap_or_default();
         if let Some(winograd) = self.as_winograd() {
-            let tiles = Windows { output: self.output(), relu: self.conv.relu, y, route };
+            let tiles = Pooled { output: self.output(), relu: self.conv.relu, y, route };
             return convolve_tiles(&winograd, packed, x, tiles, scratch);
         }
         let (padded, rows) = scratch.split_at_mut(self.conv.forward_scratch());
@@ -257,6 +257,11 @@ impl ConvPool {
         self.patch() > 8 * COLUMNS
     }
 
+    /// Whether a kernel's gradient is no work for lists.
+    const fn is_short(&self) -> bool {
+        self.pool[0] == 2 && self.pool[1] == 2 && self.conv.taps() <= COLUMNS
+    }
+
     /// How a patch lies in the padded image.
     const fn in_image(&self) -> Patch {
         let stride = self.conv.padded()[1] * self.conv.input[2];
@@ -269,7 +274,7 @@ vectorized! {
         winograd: &Winograd,
         packed: &[f32],
         x: &[f32],
-        windows: Windows<'_>,
+        pooled: Pooled<'_>,
         scratch: &mut [f32],
     ) = convolve_tiles_body;
 
@@ -299,35 +304,88 @@ fn convolve_tiles_body<L: Lanes>(
     winograd: &Winograd,
     packed: &[f32],
     x: &[f32],
-    mut windows: Windows<'_>,
+    mut pooled: Pooled<'_>,
     scratch: &mut [f32],
 ) {
-    winograd::convolve::<L>(winograd, packed, x, scratch, &mut windows);
+    winograd::convolve::<L>(winograd, packed, x, scratch, &mut pooled);
 }
 
-/// Pools Winograd's tiles, of which each is a window.
-struct Windows<'a> {
+/// Where pooled windows go.
+struct Pooled<'a> {
     output: [usize; 3],
     relu: bool,
     y: &'a mut [f32],
     route: &'a mut [f32],
 }
 
-impl Sink for Windows<'_> {
+impl Pooled<'_> {
+    /// Takes the pooled sixteen filters from `filter` on of windows side by side.
     #[inline(always)]
-    fn put<W: Vector>(&mut self, filter: usize, [row, column]: [usize; 2], outputs: [W; 4]) {
-        let mut rows = [0.0; 4 * COLUMNS];
-        for (output, to) in outputs.into_iter().zip(rows.chunks_exact_mut(COLUMNS)) {
-            output.store(to);
-        }
-        let window = Window { rows: &rows, width: 2 * COLUMNS, first: 0 };
-        let (best, winners) = window.pool([2, 2], self.relu);
+    fn take<W: Vector, const N: usize>(
+        &mut self,
+        filter: usize,
+        [row, first]: [usize; 2],
+        mut maxima: [Maxima<W>; N],
+    ) {
         let [_, columns, channels] = self.output;
-        let at = (row * columns + column) * channels + filter;
-        copy_columns(&mut self.y[at..], &best, channels - filter);
-        if !self.route.is_empty() {
-            copy_columns(&mut self.route[at..], &winners, channels - filter);
+        let (at, left) = ((row * columns + first) * channels + filter, channels - filter);
+        if self.relu {
+            unrolled!(N, i => maxima[i] = maxima[i].relu());
         }
+        let (mut best, mut winners) = ([maxima[0].best; N], [maxima[0].winners; N]);
+        unrolled!(N, i => (best[i], winners[i]) = (maxima[i].best, maxima[i].winners));
+        store_rows(best, &mut self.y[at..], channels, left);
+        if !self.route.is_empty() {
+            store_rows(winners, &mut self.route[at..], channels, left);
+        }
+    }
+}
+
+impl Sink for Pooled<'_> {
+    #[inline(always)]
+    fn put<W: Vector, const N: usize>(
+        &mut self,
+        filter: usize,
+        first: [usize; 2],
+        outputs: [[W; 4]; N],
+    ) {
+        let mut maxima = [Maxima::new(outputs[0][0]); N];
+        unrolled!(N, window => {
+            maxima[window] = Maxima::new(outputs[window][0]);
+            unrolled!(3, i => maxima[window].see(outputs[window][1 + i], 1 + i));
+        });
+        self.take(filter, first, maxima);
+    }
+}
+
+/// The maxima of sixteen channels over the places of a window seen so far, and these places as bits.
+#[derive(Clone, Copy)]
+struct Maxima<W> {
+    best: W,
+    winners: W,
+}
+
+impl<W: Vector> Maxima<W> {
+    /// Of the first place.
+    #[inline(always)]
+    fn new(values: W) -> Self {
+        Self { best: values, winners: W::splat(PLACES[0]) }
+    }
+
+    /// Of one place more. NaN wins and stays.
+    #[inline(always)]
+    fn see(&mut self, values: W, place: usize) {
+        let wins = values.wins(self.best);
+        self.best = values.select(wins, self.best);
+        self.winners = W::splat(PLACES[place]).select(wins, self.winners);
+    }
+
+    /// Behind a relu; [`STOPPED`] where it is flat.
+    #[inline(always)]
+    fn relu(self) -> Self {
+        let active = self.best.exceeds(W::splat(0.0));
+        let stopped = W::splat(f32::from_bits(STOPPED));
+        Self { best: self.best.relu(), winners: self.winners.select(active, stopped) }
     }
 }
 
@@ -340,74 +398,55 @@ fn forward_body<L: Lanes>(
     route: &mut [f32],
     rows: &mut [f32],
 ) {
-    let conv = this.conv.without_relu();
-    let ([height, columns, channels], [down, across]) = (this.output(), this.pool);
-    let width = conv.output()[1] * COLUMNS;
-    let (panels, bias) = packed.split_at(panels_len(conv.taps(), channels));
+    let (conv, output) = (this.conv.without_relu(), this.output());
+    let mut pooled = Pooled { output, relu: this.conv.relu, y, route };
+    let (panels, bias) = packed.split_at(panels_len(conv.taps(), conv.filters));
     for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
-        let bias = &bias[p * COLUMNS..];
-        let count = channels - p * COLUMNS;
-        for row in 0..height {
-            for (i, values) in rows.chunks_exact_mut(width).take(down).enumerate() {
-                let row = row * down + i;
-                convolve_row::<L>(&conv, image, panel, bias, row, values, COLUMNS, COLUMNS);
-            }
-            for column in 0..columns {
-                let window = Window { rows, width, first: column * across * COLUMNS };
-                let (best, winners) = window.pool(this.pool, this.conv.relu);
-                let at = (row * columns + column) * channels + p * COLUMNS;
-                copy_columns(&mut y[at..], &best, count);
-                if !route.is_empty() {
-                    copy_columns(&mut route[at..], &winners, count);
-                }
-            }
+        let (filter, bias) = (p * COLUMNS, &bias[p * COLUMNS..]);
+        if Windows::fit::<L>() && this.pool == [2, 2] {
+            let line = conv.padded()[1] * conv.input[2];
+            let windows = Windows {
+                image,
+                line,
+                steps: [conv.strides[0] * line, conv.strides[1] * conv.input[2]],
+                kernel: [conv.kernel[0], conv.kernel[1] * conv.input[2]],
+                panel,
+                bias,
+                filter,
+                windows: [output[0], output[1]],
+            };
+            windows.convolve::<L>(&mut pooled);
+        } else {
+            pool_rows::<L>(&conv, image, panel, bias, filter, this.pool, rows, &mut pooled);
         }
     }
 }
 
-/// Copies up to sixteen columns.
+/// Sixteen filters of windows of any size, a row of them at a time in `rows`.
 #[inline(always)]
-fn copy_columns(to: &mut [f32], from: &[f32; COLUMNS], count: usize) {
-    if count >= COLUMNS {
-        to[..COLUMNS].copy_from_slice(from);
-    } else {
-        to[..count].copy_from_slice(&from[..count]);
-    }
-}
-
-/// One window of sixteen channels in the rows that were just convolved.
-struct Window<'a> {
-    rows: &'a [f32],
-    width: usize,
-    first: usize,
-}
-
-impl Window<'_> {
-    /// The maxima, and the winners' places as bits; behind the relu if there is one, then
-    /// [`STOPPED`] where it is flat.
-    #[inline(always)]
-    fn pool(&self, [down, across]: [usize; 2], relu: bool) -> ([f32; COLUMNS], [f32; COLUMNS]) {
-        let mut best = [f32::NEG_INFINITY; COLUMNS];
-        let mut winners = [PLACES[0]; COLUMNS];
-        for i in 0..down {
-            for j in 0..across {
-                let values = &self.rows[self.first + i * self.width + j * COLUMNS..][..COLUMNS];
-                let place = PLACES[i * across + j];
-                for c in 0..COLUMNS {
-                    // NaN wins and stays.
-                    let wins = values[c] > best[c] || values[c].is_nan();
-                    best[c] = if wins { values[c] } else { best[c] };
-                    winners[c] = if wins { place } else { winners[c] };
-                }
-            }
+fn pool_rows<L: Lanes>(
+    conv: &Conv2D,
+    image: &[f32],
+    panel: &[f32],
+    bias: &[f32],
+    filter: usize,
+    [down, across]: [usize; 2],
+    rows: &mut [f32],
+    pooled: &mut Pooled<'_>,
+) {
+    let ([height, columns, _], width) = (pooled.output, conv.output()[1] * COLUMNS);
+    for row in 0..height {
+        for (i, values) in rows.chunks_exact_mut(width).take(down).enumerate() {
+            convolve_row::<L>(conv, image, panel, bias, row * down + i, values, COLUMNS, COLUMNS);
         }
-        if relu {
-            for c in 0..COLUMNS {
-                winners[c] = if best[c] > 0.0 { winners[c] } else { f32::from_bits(STOPPED) };
-                best[c] = if best[c] < 0.0 { 0.0 } else { best[c] };
+        for column in 0..columns {
+            let at = |place| place / across * width + (column * across + place % across) * COLUMNS;
+            let mut maxima = Maxima::new(L::Wide::load(&rows[at(0)..]));
+            for place in 1..down * across {
+                maxima.see(L::Wide::load(&rows[at(place)..]), place);
             }
+            pooled.take(filter, [row, column], [maxima]);
         }
-        (best, winners)
     }
 }
 
@@ -461,8 +500,25 @@ fn backward_body<L: Lanes>(
     if dx.is_some() {
         image_gradient.fill(0.0);
     }
-    this.window_starts(starts);
     let (patch_gradients, bias) = gradients.split_at_mut(conv.filters * this.patch());
+    if this.is_short() {
+        let line = conv.padded()[1] * conv.input[2];
+        let short = Short {
+            image,
+            line,
+            steps: [conv.strides[0] * line, conv.strides[1] * conv.input[2]],
+            kernel: [conv.kernel[0], conv.kernel[1] * conv.input[2]],
+            run: this.run(),
+            windows: this.output(),
+            route,
+            dy,
+        };
+        short.gradient::<L>(patch_gradients, bias);
+        if dx.is_none() {
+            return;
+        }
+    }
+    this.window_starts(starts);
     let (len, patch) = (this.patch(), this.in_image());
     let ([.., channels], [down, across]) = (this.output(), this.pool);
     let left = Left {
@@ -477,9 +533,11 @@ fn backward_body<L: Lanes>(
         let own = Left { winners: &route[c..], gradients: &dy[c..], ..left };
         let listed = list::<L>(own, places, values);
         let listed = Listed { places: &places[..listed], gradients: &values[..listed] };
-        bias[c] += total::<L>(listed.gradients);
         let own = c * len..(c + 1) * len;
-        gather::<L>(listed, image, patch, &mut patch_gradients[own.clone()]);
+        if !this.is_short() {
+            bias[c] += total::<L>(listed.gradients);
+            gather::<L>(listed, image, patch, &mut patch_gradients[own.clone()]);
+        }
         if dx.is_some() && !this.groups() {
             scatter::<L>(listed, &patches[own], patch, image_gradient);
         }

@@ -8,7 +8,7 @@
 
 use crate::kernel::matmul::even_parts;
 use crate::kernel::simd::{
-    COLUMNS, Kernel, Lanes, Product, Start, Tile, Vector, load_columns, store_rows, unrolled,
+    COLUMNS, Kernel, Lanes, Product, Sink, Start, Tile, Vector, load_columns, store_rows, unrolled,
     vectorized,
 };
 
@@ -112,12 +112,6 @@ fn transform_kernel(g: &[f32; 9]) -> [f32; PLACES] {
     out
 }
 
-/// Where the outputs of tiles go.
-pub(super) trait Sink {
-    /// Takes the four outputs, in row-major order, of sixteen filters from `filter` on, bias added.
-    fn put<W: Vector>(&mut self, filter: usize, tile: [usize; 2], outputs: [W; 4]);
-}
-
 /// A convolution of one image: all of its tiles' outputs to `sink`.
 #[inline(always)]
 pub(super) fn convolve<L: Lanes>(
@@ -183,7 +177,7 @@ impl<L: Lanes, S: Sink> Kernel<L> for TransformOutputs<'_, S> {
         for t in 0..self.count {
             let outputs = transform_outputs(&self.sums[t * COLUMNS..], stride, bias);
             let at = [self.first + t / columns, t % columns];
-            self.sink.put(self.panel * COLUMNS, at, outputs);
+            self.sink.put(self.panel * COLUMNS, at, [outputs]);
         }
     }
 }
@@ -295,16 +289,23 @@ pub(super) struct Image<'a> {
 
 impl Sink for Image<'_> {
     #[inline(always)]
-    fn put<W: Vector>(&mut self, filter: usize, [row, column]: [usize; 2], outputs: [W; 4]) {
+    fn put<W: Vector, const N: usize>(
+        &mut self,
+        filter: usize,
+        [row, first]: [usize; 2],
+        outputs: [[W; 4]; N],
+    ) {
         let [rows, columns, channels] = self.shape;
-        unrolled!(4, i => {
-            let (row, column) = (2 * row + i / 2, 2 * column + i % 2);
-            if row < rows && column < columns {
-                let output = if self.relu { outputs[i].relu() } else { outputs[i] };
-                let to = &mut self.y[(row * columns + column) * channels + filter..];
-                store_rows([output], to, channels, channels - filter);
-            }
-        });
+        for (tile, outputs) in outputs.into_iter().enumerate() {
+            unrolled!(4, i => {
+                let (row, column) = (2 * row + i / 2, 2 * (first + tile) + i % 2);
+                if row < rows && column < columns {
+                    let output = if self.relu { outputs[i].relu() } else { outputs[i] };
+                    let to = &mut self.y[(row * columns + column) * channels + filter..];
+                    store_rows([output], to, channels, channels - filter);
+                }
+            });
+        }
     }
 }
 

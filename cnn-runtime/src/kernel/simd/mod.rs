@@ -10,8 +10,10 @@
 mod channels;
 mod descent;
 mod groups;
+mod short;
 mod sparse;
 mod tile;
+mod windows;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 
@@ -20,6 +22,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
 pub(crate) use descent::Descent;
 pub(crate) use groups::GroupsMut;
+pub(crate) use short::Short;
 pub(crate) use sparse::{
     Distances, LIST_SLACK, Left, Listed, Patch, STOPPED, gather, list, scatter, total,
 };
@@ -27,6 +30,7 @@ pub(crate) use tile::{
     COLUMNS, Product, ROWS, Start, Tile, load_columns, relu_rows, row_times_panels, store_rows,
     with_rows,
 };
+pub(crate) use windows::{Sink, Windows};
 
 /// Floats in one [`Lanes`] value, on every path.
 pub(crate) const LANES: usize = 8;
@@ -38,6 +42,8 @@ pub(crate) const ROOT_MAGIC: u32 = 0x5f37_59df;
 pub(crate) trait Vector: Copy {
     /// How many.
     const LEN: usize;
+    /// A yes or no for each.
+    type Mask: Copy;
     /// `LEN` times `x`.
     fn splat(x: f32) -> Self;
     /// `self * a + b`, rounded once.
@@ -52,6 +58,14 @@ pub(crate) trait Vector: Copy {
     fn inverse_root_guess(self) -> Self;
     /// `max(self, 0)`; NaN and -0 stay.
     fn relu(self) -> Self;
+    /// `self > a`.
+    fn exceeds(self, a: Self) -> Self::Mask;
+    /// `self > a`, or `self` is NaN.
+    fn wins(self, a: Self) -> Self::Mask;
+    /// Where the bits are those of `a`.
+    fn same_bits(self, a: Self) -> Self::Mask;
+    /// `self` where `mask` says yes, elsewhere `other`.
+    fn select(self, mask: Self::Mask, other: Self) -> Self;
     /// Reads `LEN` floats.
     ///
     /// # Safety
@@ -172,6 +186,7 @@ pub(crate) struct Pair<L>(L, L);
 
 impl<L: Lanes> Vector for Pair<L> {
     const LEN: usize = 2 * L::LEN;
+    type Mask = (L::Mask, L::Mask);
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
@@ -206,6 +221,26 @@ impl<L: Lanes> Vector for Pair<L> {
     #[inline(always)]
     fn relu(self) -> Self {
         Self(self.0.relu(), self.1.relu())
+    }
+
+    #[inline(always)]
+    fn exceeds(self, a: Self) -> Self::Mask {
+        (self.0.exceeds(a.0), self.1.exceeds(a.1))
+    }
+
+    #[inline(always)]
+    fn wins(self, a: Self) -> Self::Mask {
+        (self.0.wins(a.0), self.1.wins(a.1))
+    }
+
+    #[inline(always)]
+    fn same_bits(self, a: Self) -> Self::Mask {
+        (self.0.same_bits(a.0), self.1.same_bits(a.1))
+    }
+
+    #[inline(always)]
+    fn select(self, mask: Self::Mask, other: Self) -> Self {
+        Self(self.0.select(mask.0, other.0), self.1.select(mask.1, other.1))
     }
 
     #[inline(always)]
@@ -248,6 +283,7 @@ pub(crate) struct Portable([f32; LANES]);
 
 impl Vector for Portable {
     const LEN: usize = LANES;
+    type Mask = [bool; LANES];
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
@@ -299,6 +335,26 @@ impl Vector for Portable {
     #[inline(always)]
     fn relu(self) -> Self {
         Self(self.0.map(|x| if x < 0.0 { 0.0 } else { x }))
+    }
+
+    #[inline(always)]
+    fn exceeds(self, a: Self) -> Self::Mask {
+        std::array::from_fn(|i| self.0[i] > a.0[i])
+    }
+
+    #[inline(always)]
+    fn wins(self, a: Self) -> Self::Mask {
+        std::array::from_fn(|i| self.0[i] > a.0[i] || self.0[i].is_nan())
+    }
+
+    #[inline(always)]
+    fn same_bits(self, a: Self) -> Self::Mask {
+        std::array::from_fn(|i| self.0[i].to_bits() == a.0[i].to_bits())
+    }
+
+    #[inline(always)]
+    fn select(self, mask: Self::Mask, other: Self) -> Self {
+        Self(std::array::from_fn(|i| if mask[i] { self.0[i] } else { other.0[i] }))
     }
 
     #[inline(always)]

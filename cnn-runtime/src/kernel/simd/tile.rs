@@ -104,7 +104,7 @@ pub(crate) fn row_times_panels<W: Vector, const P: usize>(
 /// pointer for each row of a tile, more than there are registers, where one for every three rows
 /// reaches the others by addressing.
 #[inline(always)]
-fn advance(from: *const f32, step: usize) -> *const f32 {
+pub(super) fn advance(from: *const f32, step: usize) -> *const f32 {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         let mut from = from;
@@ -253,13 +253,15 @@ pub(crate) fn store_rows<W: Vector, const R: usize>(
     columns: usize,
 ) {
     if columns >= COLUMNS {
-        unrolled!(R, row => rows[row].store(&mut to[row * stride..]));
+        assert!(to.len() >= (R - 1) * stride + COLUMNS);
+        // SAFETY: the last row's last column was seen, and all others lie before it.
+        unrolled!(R, row => unsafe { rows[row].write(to.as_mut_ptr().add(row * stride)) });
     } else {
-        unrolled!(R, row => {
-            let mut padded = [0.0; COLUMNS];
-            rows[row].store(&mut padded);
+        let mut padded = [[0.0; COLUMNS]; R];
+        unrolled!(R, row => rows[row].store(&mut padded[row]));
+        for (row, padded) in padded.iter().enumerate() {
             to[row * stride..][..columns].copy_from_slice(&padded[..columns]);
-        });
+        }
     }
 }
 

@@ -2,17 +2,18 @@
 //! run after [`super::Path::all`] saw the CPU's support.
 
 use std::arch::x86_64::{
-    __m256, __m512, _CMP_NEQ_UQ, _mm256_add_ps, _mm256_castps_si256, _mm256_castsi256_ps,
-    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setzero_ps, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_epi32,
-    _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
-    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cmpeq_epi32_mask, _mm512_cmpneq_epi32_mask,
-    _mm512_fmadd_ps, _mm512_i32gather_epi32, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_mask_i32gather_epi32, _mm512_mask_i32gather_ps, _mm512_maskz_compress_ps,
-    _mm512_maskz_loadu_epi32, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_mul_ps,
-    _mm512_mullo_epi32, _mm512_permutexvar_epi32, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setr_epi32, _mm512_setzero_ps, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_epi32,
-    _mm512_sub_ps,
+    __m256, __m256i, __m512, __mmask16, _CMP_GT_OQ, _CMP_NEQ_UQ, _CMP_UNORD_Q, _kor_mask16,
+    _mm256_add_ps, _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
+    _mm256_cmpeq_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps,
+    _mm256_or_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_srli_epi32,
+    _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+    _mm512_cmpeq_epi32_mask, _mm512_cmpneq_epi32_mask, _mm512_fmadd_ps, _mm512_i32gather_epi32,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_blend_ps, _mm512_mask_i32gather_epi32,
+    _mm512_mask_i32gather_ps, _mm512_maskz_compress_ps, _mm512_maskz_loadu_epi32,
+    _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_mullo_epi32,
+    _mm512_permutexvar_epi32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_setzero_ps, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
 use super::{Kernel, LIST_SLACK, Lanes, Left, Pair, ROOT_MAGIC, ROWS, STOPPED, Vector};
@@ -33,9 +34,11 @@ pub(crate) struct Wide512(__m512);
 macro_rules! vector {
     ($name:ident, $len:literal, $splat:ident, $mul_add:ident, $add:ident, $sub:ident, $mul:ident,
      $max:ident, $zero:ident, $read:ident, $write:ident,
-     $bits:ident, $floats:ident, $shift:ident, $minus:ident, $integer:ident) => {
+     $bits:ident, $floats:ident, $shift:ident, $minus:ident, $integer:ident,
+     $mask:ty, $compare:ident, $or:ident, $same:ident, $select:ident) => {
         impl Vector for $name {
             const LEN: usize = $len;
+            type Mask = $mask;
 
             #[inline(always)]
             fn splat(x: f32) -> Self {
@@ -84,6 +87,30 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            fn exceeds(self, a: Self) -> Self::Mask {
+                // SAFETY: as above.
+                unsafe { $compare::<_CMP_GT_OQ>(self.0, a.0) }
+            }
+
+            #[inline(always)]
+            fn wins(self, a: Self) -> Self::Mask {
+                // SAFETY: as above.
+                unsafe { $or(self.exceeds(a), $compare::<_CMP_UNORD_Q>(self.0, self.0)) }
+            }
+
+            #[inline(always)]
+            fn same_bits(self, a: Self) -> Self::Mask {
+                // SAFETY: as above.
+                unsafe { $same($bits(self.0), $bits(a.0)) }
+            }
+
+            #[inline(always)]
+            fn select(self, mask: Self::Mask, other: Self) -> Self {
+                // SAFETY: as above.
+                Self(unsafe { $select(other.0, self.0, mask) })
+            }
+
+            #[inline(always)]
             unsafe fn read(from: *const f32) -> Self {
                 // SAFETY: the caller's promise, and as above.
                 Self(unsafe { $read(from) })
@@ -117,7 +144,12 @@ macro_rules! eight {
             _mm256_castsi256_ps,
             _mm256_srli_epi32,
             _mm256_sub_epi32,
-            _mm256_set1_epi32
+            _mm256_set1_epi32,
+            __m256,
+            _mm256_cmp_ps,
+            _mm256_or_ps,
+            same_256,
+            _mm256_blendv_ps
         );
     };
 }
@@ -140,8 +172,27 @@ vector!(
     _mm512_castsi512_ps,
     _mm512_srli_epi32,
     _mm512_sub_epi32,
-    _mm512_set1_epi32
+    _mm512_set1_epi32,
+    __mmask16,
+    _mm512_cmp_ps_mask,
+    _kor_mask16,
+    _mm512_cmpeq_epi32_mask,
+    select_512
 );
+
+/// `_mm256_cmpeq_epi32` as a mask of [`_mm256_blendv_ps`].
+#[inline]
+#[target_feature(enable = "avx2")]
+fn same_256(a: __m256i, b: __m256i) -> __m256 {
+    _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b))
+}
+
+/// `_mm512_mask_blend_ps` with the operands of `_mm256_blendv_ps`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn select_512(no: __m512, yes: __m512, mask: __mmask16) -> __m512 {
+    _mm512_mask_blend_ps(mask, no, yes)
+}
 
 /// Sixteen registers.
 impl Lanes for Avx2 {

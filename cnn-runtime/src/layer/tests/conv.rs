@@ -1,6 +1,7 @@
 //! `Conv2D`, `ConvPool` and `MaxPooling2D`.
 
 use super::{AT, CHANNELS, Made, Numbers, WIDTHS, part, unguarded};
+use crate::kernel::simd::STOPPED;
 use crate::layer::{Conv2D, ConvPool, MaxPooling2D};
 use crate::reference::{self, same_padding, widen};
 
@@ -369,6 +370,50 @@ fn pooled_convolutions_are_exact() {
         "of 150, those whose window fits the output too, some in two ways"
     );
     assert_exact(&table);
+}
+
+/// What pools a window, one value after the other: the larger wins, and NaN.
+fn pool_in_order(window: [f32; 4], relu: bool) -> [u32; 2] {
+    let (mut best, mut winner) = (f32::NEG_INFINITY, 0);
+    for (place, value) in window.into_iter().enumerate() {
+        if value > best || value.is_nan() {
+            (best, winner) = (value, place as u32);
+        }
+    }
+    if relu {
+        winner = if best > 0.0 { winner } else { STOPPED };
+        best = if best < 0.0 { 0.0 } else { best };
+    }
+    [best.to_bits(), winner]
+}
+
+/// All windows of values that compare in a way of their own, through a kernel that changes nothing.
+pub(super) fn run_odd_windows(&relu: &bool) -> Made<f32> {
+    let odd = [f32::NAN, f32::NEG_INFINITY, -1.0, -0.0, 0.0, 1.0, f32::INFINITY];
+    let count = odd.len().pow(4);
+    let window = |w: usize| [1, 7, 49, 343].map(|base| odd[w / base % odd.len()]);
+    let mut x = vec![0.0; 4 * count];
+    for w in 0..count {
+        let [a, b, c, d] = window(w);
+        (x[2 * w], x[2 * w + 1]) = (a, b);
+        (x[2 * (count + w)], x[2 * (count + w) + 1]) = (c, d);
+    }
+    let filters = 17;
+    let conv = Conv2D::new([2, 2 * count, 1], filters, [1, 1]);
+    let layer = ConvPool::new(if relu { conv.relu() } else { conv }, [2, 2]);
+    // A bias of -0 leaves zeros their sign.
+    let weights = [[1.0; 17], [-0.0; 17]].concat();
+    let mut packed = vec![0.0; layer.packed_len()];
+    layer.pack(&weights, &mut packed);
+    let (mut y, mut route) = (vec![0.0; count * filters], vec![0.0; count * filters]);
+    let mut scratch = vec![f32::NAN; layer.forward_scratch()];
+    layer.forward(&packed, &x, &mut y, Some(&mut route), &mut scratch);
+    for (i, (y, route)) in y.iter().zip(&route).enumerate() {
+        let window = window(i / filters);
+        let [best, winner] = pool_in_order(window, relu);
+        assert_eq!([y.to_bits(), route.to_bits()], [best, winner], "{window:?}, relu: {relu}");
+    }
+    Made { output: y, ..Made::default() }
 }
 
 /// The largest errors of output and input gradient against `f64`, by their largest values.
