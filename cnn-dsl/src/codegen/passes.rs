@@ -20,6 +20,10 @@ impl Segment<'_> {
         self.steps[0].op.scope
     }
 
+    pub(super) fn last(&self) -> &Step {
+        &self.steps[self.steps.len() - 1]
+    }
+
     fn about(&self) -> String {
         let (first, last) = (&self.steps[0].op, &self.steps[self.steps.len() - 1].op);
         let names: Vec<&String> = self.steps.iter().flat_map(|step| &step.op.layers).collect();
@@ -38,11 +42,11 @@ impl Segment<'_> {
 }
 
 impl Code<'_> {
-    pub(super) fn segments(&self) -> Vec<Segment<'_>> {
-        let mut number = 0;
+    pub(super) fn segments(&self, direction: Direction) -> Vec<Segment<'_>> {
+        let (mut number, way) = (0, direction as usize);
         self.plan
             .steps
-            .chunk_by(|a, b| a.segment == b.segment)
+            .chunk_by(|a, b| a.segments[way] == b.segments[way])
             .map(|steps| {
                 let segment = Segment { steps, number };
                 number += usize::from(segment.scope() != Scope::Shard);
@@ -75,7 +79,8 @@ impl Code<'_> {
         let mut arguments = TokenStream::new();
         if segment.scope() == Scope::Batch {
             parameters.extend(quote!(constants: &[f32],));
-        } else if segment.steps.iter().any(|step| step.op.sizes.is_some()) {
+        }
+        if segment.steps.iter().any(takes_weights) {
             parameters.extend(quote!(packed: #packed,));
             arguments.extend(quote!(packed,));
         }
@@ -103,14 +108,18 @@ impl Code<'_> {
         segment.live().next()?;
         let mut parameters = TokenStream::new();
         let mut arguments = TokenStream::new();
-        if segment.scope() == Scope::Batch {
-            if segment.steps[0].pulls[0] == Pull::None {
-                return None;
-            }
+        let again = self.made_again(segment);
+        let passed = || {
+            let pulls = |step: &&Step| step.op.scope != Scope::Batch || step.pulls[0] != Pull::None;
+            segment.live().filter(pulls)
+        };
+        passed().next()?;
+        if again.is_some() || passed().any(|step| step.op.scope == Scope::Batch) {
             let floats = shared(self.plan.batch);
             parameters.extend(quote!(batch: #floats,));
             arguments.extend(quote!(batch,));
-        } else if segment.live().any(|step| step.op.sizes.is_some()) {
+        }
+        if passed().any(|step| takes_weights(step)) {
             let floats = shared(self.plan.weights[2]);
             parameters.extend(quote!(transposed: #floats,));
             arguments.extend(quote!(transposed,));
@@ -132,9 +141,48 @@ impl Code<'_> {
             common: (parameters, arguments),
             routes: false,
             arrays,
-            calls: segment.live().rev().map(|step| self.backward_call(step)).collect(),
+            calls: again
+                .map(|step| self.call_again(step))
+                .into_iter()
+                .chain(passed().rev().map(|step| self.backward_call(step)))
+                .collect(),
             shared: None,
         })
+    }
+
+    /// The step whose output a chain needs on the way back and that was not kept.
+    pub(super) fn made_again(&self, segment: &Segment<'_>) -> Option<&Step> {
+        let chain = segment.steps[0].segments[Direction::Backward as usize];
+        self.plan.steps.iter().find(|step| self.plan.buffers[step.output].again == Some(chain))
+    }
+
+    fn call_again(&self, step: &Step) -> TokenStream {
+        let (constant, x) = (ident(&step.constant), self.row(step.input(), Direction::Backward));
+        let len = number(self.plan.buffers[step.output].shape.len());
+        quote!(#constant.forward(#constant.current(batch), #x, &mut t.again[..#len]);)
+    }
+
+    /// The image's row of a buffer, to be read.
+    fn row(&self, index: usize, direction: Direction) -> TokenStream {
+        let (name, buffer) = (self.buffer(index), &self.plan.buffers[index]);
+        match (buffer.passing, direction) {
+            (false, _) => quote!(&a.#name[i]),
+            (true, Direction::Forward) => quote!(&a.#name[..]),
+            (true, Direction::Backward) => {
+                let len = number(buffer.shape.len());
+                quote!(&t.again[..#len])
+            }
+        }
+    }
+
+    /// The same, to be written.
+    fn row_mut(&self, index: usize) -> TokenStream {
+        let name = self.buffer(index);
+        if self.plan.buffers[index].passing {
+            quote!(&mut a.#name[..])
+        } else {
+            quote!(&mut a.#name[i])
+        }
     }
 
     pub(super) fn buffer(&self, index: usize) -> Ident {
@@ -142,9 +190,9 @@ impl Code<'_> {
     }
 
     /// The image's input, or the list of them.
-    fn inputs(&self, step: &Step) -> TokenStream {
-        let names = step.inputs.iter().map(|&input| self.buffer(input));
-        if step.op.needs.many { quote!(&[#(&a.#names[i]),*],) } else { quote!(#(&a.#names[i],)*) }
+    fn inputs(&self, step: &Step, direction: Direction) -> TokenStream {
+        let rows = step.inputs.iter().map(|&input| self.row(input, direction));
+        if step.op.needs.many { quote!(&[#(#rows),*],) } else { quote!(#(#rows,)*) }
     }
 
     pub(super) fn forward_call(&self, step: &Step) -> TokenStream {
@@ -159,9 +207,9 @@ impl Code<'_> {
                 );
             };
         }
-        let x = self.inputs(step);
+        let (x, row) = (self.inputs(step, Direction::Forward), self.row_mut(step.output));
         if step.op.scope == Scope::Batch {
-            return quote!(#constant.forward(constants, #x &mut a.#y[i]););
+            return quote!(#constant.forward(constants, #x #row););
         }
         let pass = step.op.needs.pass.then(|| quote!(pass, i,));
         let route = step.op.needs.route.then(|| {
@@ -175,7 +223,7 @@ impl Code<'_> {
             // A layer without forward scratch still takes the parameter.
             if self.plan.scratch > 0 { quote!(a.scratch,) } else { quote!(&mut [],) }
         });
-        quote!(#constant.forward(#packed #pass #x &mut a.#y[i], #route #scratch);)
+        quote!(#constant.forward(#packed #pass #x #row, #route #scratch);)
     }
 
     /// A buffer's gradient: a row of it, or the one row there is.
@@ -244,7 +292,7 @@ impl Code<'_> {
             Scope::Image | Scope::Shard => quote!(transposed,),
         });
         let pass = needs.pass.then(|| quote!(pass, i,));
-        let x = needs.input.then(|| self.inputs(step));
+        let x = needs.input.then(|| self.inputs(step, Direction::Backward));
         let y = needs.output.then(|| {
             let y = self.buffer(step.output);
             quote!(&a.#y[i],)
@@ -418,6 +466,11 @@ impl Code<'_> {
             fn transpose(#weights: &Self::Weights, #transposed: &mut Self::Transposed) { #(#calls)* }
         }
     }
+}
+
+/// Whether a step takes weights that are laid out, and not what the batch shares.
+fn takes_weights(step: &Step) -> bool {
+    step.op.sizes.is_some() && step.op.scope != Scope::Batch
 }
 
 /// A parameter's name, marked as unused where there are no calls.

@@ -74,12 +74,14 @@ const MANY: usize = 7;
 impl Code<'_> {
     /// All chains, and which of them share a function.
     pub(super) fn find_chains(&self) -> Vec<Chain> {
-        let segments = self.segments();
-        let mut chains = Vec::new();
-        for segment in segments.iter().filter(|segment| segment.scope() != Scope::Shard) {
-            chains.push(self.forward_chain(segment));
-            chains.extend(self.backward_chain(segment));
-        }
+        let of_images = |direction| {
+            let segments = self.segments(direction).into_iter();
+            segments.filter(|segment| segment.scope() != Scope::Shard)
+        };
+        let mut chains: Vec<Chain> =
+            of_images(Direction::Forward).map(|segment| self.forward_chain(&segment)).collect();
+        let back = of_images(Direction::Backward);
+        chains.extend(back.filter_map(|segment| self.backward_chain(&segment)));
         let generals: Vec<Option<General>> =
             chains.iter().map(|chain| self.general(chain)).collect();
         let mut groups: HashMap<String, Vec<usize>> = HashMap::new();
@@ -155,7 +157,7 @@ impl Code<'_> {
     /// `None` for chains that note routes on a tape that may not be there.
     fn general(&self, chain: &Chain) -> Option<General> {
         let mut locals = Vec::new();
-        let steps: Vec<&Step> = self.steps_of(chain.segment);
+        let steps: Vec<&Step> = self.steps_of(chain);
         let constants: HashSet<&str> = steps.iter().map(|step| step.constant.as_str()).collect();
         let calls = renamed(chain.calls.clone(), &constants, &mut locals)?;
         let written: HashSet<&str> = match chain.direction {
@@ -191,12 +193,16 @@ impl Code<'_> {
         Some(General { calls, parameters, arguments, count: locals.len() })
     }
 
-    fn steps_of(&self, segment: usize) -> Vec<&Step> {
-        let segments = self.segments();
+    /// The steps that a chain calls.
+    fn steps_of(&self, chain: &Chain) -> Vec<&Step> {
+        let segments = self.segments(chain.direction);
         let mut chains = segments.iter().filter(|segment| segment.scope() != Scope::Shard);
-        let number = |found: &&Segment<'_>| found.number == segment;
+        let number = |found: &&Segment<'_>| found.number == chain.segment;
         let Some(found) = chains.find(number) else { return Vec::new() };
-        let numbers: Vec<usize> = found.steps.iter().map(|step| step.output).collect();
+        let back = chain.direction == Direction::Backward;
+        let again = back.then(|| self.made_again(found)).flatten();
+        let numbers: Vec<usize> =
+            found.steps.iter().chain(again).map(|step| step.output).collect();
         self.plan.steps.iter().filter(|step| numbers.contains(&step.output)).collect()
     }
 
@@ -207,6 +213,9 @@ impl Code<'_> {
         }
         let buffer = self.plan.buffers.iter().find(|buffer| buffer.name == field)?;
         let len = number(buffer.shape.len());
+        if buffer.passing {
+            return Some(quote!(&mut [f32; #len]));
+        }
         Some(if written { quote!(&mut [[f32; #len]]) } else { quote!(&[[f32; #len]]) })
     }
 

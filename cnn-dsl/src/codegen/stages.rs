@@ -13,15 +13,16 @@ use crate::passes::{Backward, Pull, Scope, Step};
 impl Code<'_> {
     /// `forward`, `backward`, `weight_gradients`, and what stages need.
     pub(super) fn runs(&self) -> TokenStream {
-        let segments = self.segments();
+        let segments = self.segments(Direction::Forward);
+        let back = self.segments(Direction::Backward);
         let stages = stages(&segments);
         let (forward, gradients) = (self.forward(&stages), self.weight_gradients());
         if stages.len() == 1 {
-            let backward = self.backward(&segments);
+            let backward = self.backward(&back);
             return quote!(#forward #backward #gradients);
         }
         let count = number(stages.len() as u64);
-        let backward = self.backward_stage(&stages);
+        let backward = self.backward_stage(&stages_back(&back));
         let couplings = self.couplings();
         let exchanging = self.exchanging();
         quote! {
@@ -120,6 +121,11 @@ impl Code<'_> {
         if segment.live().next().is_none() {
             return TokenStream::new();
         }
+        let step = &segment.steps[0];
+        if step.exchange.is_some() {
+            let constant = ident(&step.constant);
+            return self.shard_pull(step, |dx| quote!(#constant.take_back(exchange, pass, #dx);));
+        }
         if segment.scope() == Scope::Shard {
             return segment.live().map(|step| self.backward_call(step)).collect();
         }
@@ -163,17 +169,16 @@ impl Code<'_> {
         }
     }
 
-    /// Stage by stage: the step that the stage behind starts with, now that the batch has summed
-    /// up its gradients; the stage's own; and the sums for the step that it starts with.
+    /// Stage by stage: the step that the next one starts with on the way forward, now that the batch
+    /// has summed up its gradients; the stage's own; and the sums for the step that it starts with.
     fn backward_stage(&self, stages: &[&[Segment<'_>]]) -> TokenStream {
         let bodies = stages.iter().enumerate().map(|(stage, segments)| {
             let last = stage + 1 == stages.len();
             let clear = last.then(|| self.clear()).flatten();
-            let behind = stages.get(stage + 1).map(|next| self.backward_behind(&next[0]));
-            let own = &segments[usize::from(stage > 0)..];
-            let calls = own.iter().rev().map(|segment| self.backward_segment(segment));
-            let measure = (stage > 0).then(|| self.before_coupling(&segments[0].steps[0]));
-            quote!(#clear #behind #(#calls)* #measure)
+            let calls = segments.iter().rev().map(|segment| self.backward_segment(segment));
+            let before = stage.checked_sub(1).and_then(|before| stages[before].last());
+            let measure = before.map(|segment| self.before_coupling(segment.last()));
+            quote!(#clear #(#calls)* #measure)
         });
         let bodies: Vec<_> = bodies.collect();
         let t = mutable("t", &bodies);
@@ -203,16 +208,6 @@ impl Code<'_> {
         }
     }
 
-    /// The way back through a step that the batch has coupled.
-    fn backward_behind(&self, segment: &Segment<'_>) -> TokenStream {
-        let step = &segment.steps[0];
-        if step.exchange.is_none() {
-            return self.backward_segment(segment);
-        }
-        let constant = ident(&step.constant);
-        self.shard_pull(step, |dx| quote!(#constant.take_back(exchange, pass, #dx);))
-    }
-
     /// What a stage does last for the step that it starts with, before the batch couples.
     fn before_coupling(&self, step: &Step) -> Option<TokenStream> {
         if step.exchange.is_none() {
@@ -229,11 +224,10 @@ impl Code<'_> {
         let dy = self.plan.buffers[step.output].gradient?;
         let (constant, dy, sums) =
             (ident(&step.constant), self.field(Some(dy)), self.field(step.sums));
-        let (x, y) = (self.buffer(step.input()), self.buffer(step.output));
-        let y = step.op.needs.output.then(|| quote!(a.#y[..images].as_flattened(),));
+        let x = self.buffer(step.input());
         Some(quote! {
             #constant.measure_back(
-                batch, a.#x[..images].as_flattened(), #y t.#dy[..images].as_flattened(), t.#sums,
+                batch, a.#x[..images].as_flattened(), t.#dy[..images].as_flattened(), t.#sums,
             );
         })
     }
@@ -350,6 +344,20 @@ fn stages<'a, 'b>(segments: &'b [Segment<'a>]) -> Vec<&'b [Segment<'a>]> {
         if segment.steps[0].couples() {
             stages.push(&segments[from..index]);
             from = index;
+        }
+    }
+    stages.push(&segments[from..]);
+    stages
+}
+
+/// The same on the way back, where every stage but the last ends with a step of the whole batch.
+fn stages_back<'a, 'b>(segments: &'b [Segment<'a>]) -> Vec<&'b [Segment<'a>]> {
+    let mut stages = Vec::new();
+    let mut from = 0;
+    for (index, segment) in segments.iter().enumerate() {
+        if segment.last().couples() {
+            stages.push(&segments[from..=index]);
+            from = index + 1;
         }
     }
     stages.push(&segments[from..]);

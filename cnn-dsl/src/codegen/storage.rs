@@ -21,8 +21,13 @@ impl Code<'_> {
         for buffer in &self.plan.buffers {
             let (name, about) = (ident(&buffer.name), doc(&buffer.shape.to_string()));
             let len = number(buffer.shape.len());
-            fields.push(quote!(#about #name: &'a mut [[f32; #len]]));
-            cuts.push(quote!(#name: arena.rows()));
+            if buffer.passing {
+                fields.push(quote!(#about #name: &'a mut [f32; #len]));
+                cuts.push(quote!(#name: arena.array()));
+            } else {
+                fields.push(quote!(#about #name: &'a mut [[f32; #len]]));
+                cuts.push(quote!(#name: arena.rows()));
+            }
         }
         if self.plan.scratch > 0 {
             let len = number(self.plan.scratch);

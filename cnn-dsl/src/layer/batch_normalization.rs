@@ -136,7 +136,7 @@ impl BatchNormalization {
                 sums: 2 * channels,
                 ..Sizes::default()
             }),
-            needs: Needs { input: true, output: true, ..Needs::default() },
+            needs: Needs { input: true, ..Needs::default() },
             part,
             ..image_op(layer, "BatchNormalization", descriptor)
         }

@@ -39,6 +39,11 @@ impl Merge {
             Self::Minimum => &MINIMUM,
         }
     }
+
+    /// Whether nothing is repeated to be added.
+    fn is_plain_sum(self, layer: &Layer) -> bool {
+        self == Self::Add && layer.inputs.iter().all(|input| *input == layer.output)
+    }
 }
 
 impl Compute for Merge {
@@ -51,21 +56,36 @@ impl Compute for Merge {
     }
 
     fn ops(&self, layer: &Layer, _index: u64) -> Vec<Op> {
+        if self.is_plain_sum(layer) {
+            return vec![sum(layer, false)];
+        }
         let (rule, output) = (format_ident!("{self:?}"), array(&image(&layer.output)));
         let mut descriptor = quote!(Merge::new(Rule::#rule, #output));
-        let same = layer.inputs.iter().all(|input| *input == layer.output);
-        if !same {
+        if layer.inputs.iter().any(|input| *input != layer.output) {
             let inputs = layer.inputs.iter().map(|input| array(&image(input)));
             descriptor.extend(quote!(.of(&[#(#inputs),*])));
         }
         let mut op = image_op(layer, "Merge", descriptor);
-        if *self == Self::Add && layer.inputs.len() == 2 && same {
-            op.part = Part::Sum;
-        }
         op.needs.input = true;
         op.needs.many = true;
         vec![op]
     }
+
+    fn ops_with_relu(&self, layer: &Layer) -> Option<Vec<Op>> {
+        self.is_plain_sum(layer).then(|| vec![sum(layer, true)])
+    }
+}
+
+/// `Add` of inputs that are all of one shape.
+fn sum(layer: &Layer, relu: bool) -> Op {
+    let relu_call = relu.then(|| quote!(.relu()));
+    let mut op = image_op(layer, "Add", quote!(Add::new() #relu_call));
+    if layer.inputs.len() == 2 {
+        op.part = Part::Sum { relu };
+    }
+    op.needs.output = true;
+    op.needs.many = true;
+    op
 }
 
 impl Explain for Merge {

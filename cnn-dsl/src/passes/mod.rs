@@ -81,7 +81,10 @@ pub enum Part {
         relu: bool,
     },
     /// The sum of two arrays of one shape.
-    Sum,
+    Sum {
+        /// Whether it has a relu.
+        relu: bool,
+    },
     /// A relu for itself.
     Relu,
 }

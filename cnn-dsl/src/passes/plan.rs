@@ -61,8 +61,9 @@ pub struct Step {
     pub pulls: Vec<Pull>,
     /// The tape's field with what its shard sums up for the batch.
     pub sums: Option<usize>,
-    /// Number of the chain that it is in: operations in a row that take one image.
-    pub segment: usize,
+    /// Numbers of the chains that it is in, on the way forward and on the way back: operations in a
+    /// row that take one image.
+    pub segments: [usize; 2],
     /// For a matrix product that training does over the whole batch: where each image's part of
     /// the exchange starts.
     pub exchange: Option<u64>,
@@ -115,6 +116,19 @@ pub struct Buffer {
     pub gradient: Option<usize>,
     /// The tape's field with its route.
     pub route: Option<usize>,
+    /// Whether one row is enough for all images: it is read by nothing but what follows in its chain,
+    /// or else made again on the way back.
+    pub passing: bool,
+    /// Number of the chain on the way back that makes it again.
+    pub again: Option<usize>,
+}
+
+impl Buffer {
+    /// Floats for so many images.
+    fn total(&self, images: u64) -> u64 {
+        let rows = if self.passing { 1 } else { images };
+        lines(self.shape.len().saturating_mul(rows))
+    }
 }
 
 /// An array of the tape.
@@ -169,6 +183,8 @@ pub(super) fn plan_ops(model: &Model, ops: Vec<Op>, shard: u64, input_gradient: 
             shape: model.input.clone(),
             gradient: None,
             route: None,
+            passing: false,
+            again: None,
         }],
         shard,
         together: if ops.iter().any(is_large) { 32 } else { 1 },
@@ -205,7 +221,7 @@ fn slots(compile: &Compile) -> u64 {
 
 impl Plan {
     fn place(&mut self, ops: Vec<Op>, model: &Model, input_gradient: bool) {
-        let reserved = ["input", "scratch", "gradients", "spare"];
+        let reserved = ["input", "scratch", "gradients", "spare", "again"];
         let mut taken: HashSet<String> = reserved.map(String::from).into();
         let mut constants = HashSet::new();
         let last = ops.len();
@@ -243,7 +259,14 @@ impl Plan {
                 }
             }
             let shape = op.output.clone();
-            self.buffers.push(Buffer { name, shape, gradient: None, route: None });
+            self.buffers.push(Buffer {
+                name,
+                shape,
+                gradient: None,
+                route: None,
+                passing: false,
+                again: None,
+            });
             let pulls = op.sources.iter().map(|&source| {
                 let pulls = backward == Backward::Full && learns[source];
                 if pulls { Pull::Add } else { Pull::None }
@@ -255,7 +278,7 @@ impl Plan {
                 backward,
                 pulls: pulls.collect(),
                 sums: None,
-                segment: 0,
+                segments: [0; 2],
                 exchange,
                 constant,
                 op,
@@ -263,16 +286,46 @@ impl Plan {
         }
         self.number_segments();
         self.choose_first_pulls();
+        self.choose_passing();
     }
 
+    /// What the batch has coupled is in one chain with what follows it on the same image: on the way
+    /// forward the operations behind it, on the way back those before.
     fn number_segments(&mut self) {
-        let mut segment = 0;
+        let mut segments = [0, 0];
         for index in 1..self.steps.len() {
-            let chained = |step: &Step| step.op.scope == Scope::Image;
-            if !(chained(&self.steps[index - 1]) && chained(&self.steps[index])) {
-                segment += 1;
+            let scopes = [index - 1, index].map(|step| self.steps[step].op.scope);
+            let forward = scopes[0] != Scope::Shard && scopes[1] == Scope::Image;
+            let back = scopes[0] == Scope::Image && scopes[1] != Scope::Shard;
+            segments[0] += usize::from(!forward);
+            segments[1] += usize::from(!back);
+            self.steps[index].segments = segments;
+        }
+    }
+
+    /// Normalising again takes less time than to keep what was normalised: a batch's arrays fit no
+    /// cache.
+    fn choose_passing(&mut self) {
+        let mut busy = HashSet::new();
+        for step in 0..self.steps.len() {
+            let (maker, buffer) = (&self.steps[step], step + 1);
+            let is_read_outside = buffer == self.scores || buffer == self.steps.len();
+            if maker.op.scope != Scope::Batch || maker.op.needs.output || is_read_outside {
+                continue;
             }
-            self.steps[index].segment = segment;
+            let readers: Vec<&Step> =
+                self.steps.iter().filter(|step| step.inputs.contains(&buffer)).collect();
+            let chained = readers.iter().all(|reader| reader.segments[0] == maker.segments[0]);
+            let back: HashSet<usize> = readers
+                .iter()
+                .filter(|reader| reader.op.needs.input && reader.backward != Backward::Skipped)
+                .map(|reader| reader.segments[1])
+                .collect();
+            let again = back.iter().next().copied();
+            if chained && back.len() <= 1 && again.is_none_or(|chain| busy.insert(chain)) {
+                self.buffers[buffer].passing = true;
+                self.buffers[buffer].again = again;
+            }
         }
     }
 
@@ -303,7 +356,7 @@ impl Plan {
             let inside = index != self.scores
                 && maker.is_some_and(|maker| {
                     maker.op.scope == Scope::Image
-                        && self.pullers(index).all(|step| step.segment == maker.segment)
+                        && self.pullers(index).all(|step| step.segments[1] == maker.segments[1])
                 });
             let routed =
                 maker.is_some_and(|step| step.op.needs.route && step.backward != Backward::Skipped);
@@ -362,6 +415,15 @@ impl Plan {
                 rows: false,
             });
         }
+        let again = self.buffers.iter().filter(|buffer| buffer.again.is_some());
+        if let Some(len) = again.map(|buffer| buffer.shape.len()).max() {
+            self.tape.push(Field {
+                name: "again".into(),
+                about: "An output that is made again.".into(),
+                len,
+                rows: false,
+            });
+        }
         let live = || self.steps.iter().filter(|step| step.backward != Backward::Skipped);
         let gradients = live().filter_map(|step| step.op.sizes);
         let own = gradients.map(|sizes| lines(sizes.gradients)).sum::<u64>();
@@ -383,8 +445,7 @@ impl Plan {
     /// Floats of a shard's arena.
     #[must_use]
     pub fn arena(&self) -> u64 {
-        let rows = self.buffers.iter();
-        let rows = rows.map(|buffer| lines(buffer.shape.len().saturating_mul(self.shard)));
+        let rows = self.buffers.iter().map(|buffer| buffer.total(self.shard));
         rows.fold(lines(self.scratch), u64::saturating_add)
     }
 
@@ -398,7 +459,7 @@ impl Plan {
     #[must_use]
     pub fn buffer_at(&self, index: usize) -> u64 {
         let before = self.buffers[..index].iter();
-        before.map(|buffer| lines(buffer.shape.len() * self.shard)).sum()
+        before.map(|buffer| buffer.total(self.shard)).sum()
     }
 
     /// Start of a tape's field in a shard's arena and tape.

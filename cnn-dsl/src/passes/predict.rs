@@ -219,13 +219,13 @@ fn fold(steps: &[Step], call: &Call, index: usize, inputs: &[usize]) -> Option<C
         (Part::Normalization { .. }, folded @ None) => {
             *folded = Some(Folded { norm: index, sum: false, relu: false, at: 0 });
         }
-        (Part::Sum, Some(folded))
+        (Part::Sum { relu }, Some(folded))
             if norm(folded) == (Part::Normalization { relu: false }) && !folded.sum =>
         {
             // The call moves to this place, where all that it adds is there.
             let &[a, b] = inputs else { return None };
             merged.inputs.push(if a == call.output { b } else { a });
-            folded.sum = true;
+            (folded.sum, folded.relu) = (true, relu);
         }
         (Part::Relu, Some(folded)) if folded.sum && !folded.relu => folded.relu = true,
         _ => return None,

@@ -1,8 +1,9 @@
 //! `BatchNormalization`.
 
+mod kernels;
+
 use super::At;
 use crate::kernel::elementwise;
-use crate::kernel::simd::{Lanes, vectorized};
 use crate::network::Shards;
 
 /// Normalises each channel by its mean and variance over the batch, or by moving averages of them
@@ -51,8 +52,6 @@ enum Shared {
 const SHARED: usize = 7;
 /// Arrays that `forward` takes.
 const CONSTANTS: usize = 3;
-/// Channels that are summed side by side.
-const GROUP: usize = 16;
 
 impl BatchNormalization {
     /// With gamma and beta.
@@ -185,7 +184,7 @@ impl BatchNormalization {
 
     /// Mean, and sum of squared distances from it, of each channel over a shard's images.
     pub fn measure(&self, x: &[f32], sums: &mut [f32]) {
-        measure(self, x, sums);
+        kernels::measure(self, x, sums);
     }
 
     /// Mean and variance of the batch out of what its shards found, in their order (Chan, Golub
@@ -216,13 +215,13 @@ impl BatchNormalization {
 
     /// One image: `constants` are [`moving`](Self::moving) or [`current`](Self::current).
     pub fn forward(&self, constants: &[f32], x: &[f32], y: &mut [f32]) {
-        forward(self, constants, x, y);
+        kernels::forward(self, constants, x, y);
     }
 
     /// Sums over a shard's images of each channel's gradient, and of that times the normalised
-    /// input. `y` is what `forward` made.
-    pub fn measure_back(&self, batch: &[f32], x: &[f32], y: &[f32], dy: &[f32], sums: &mut [f32]) {
-        measure_back(self, batch, x, y, dy, sums);
+    /// input.
+    pub fn measure_back(&self, batch: &[f32], x: &[f32], dy: &[f32], sums: &mut [f32]) {
+        kernels::measure_back(self, batch, x, dy, sums);
     }
 
     /// Adds up what the shards found, in their order: beta's and gamma's gradients.
@@ -255,8 +254,8 @@ impl BatchNormalization {
     }
 
     /// One image: the input's gradient, after the batch has [coupled](Self::couple_back).
-    pub fn backward(&self, batch: &[f32], x: &[f32], y: &[f32], dy: &[f32], dx: &mut [f32]) {
-        backward(self, batch, x, y, dy, dx);
+    pub fn backward(&self, batch: &[f32], x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        kernels::backward(self, batch, x, dy, dx);
     }
 
     /// Moves the moving averages: `moving = momentum moving + (1 - momentum) batch`.
@@ -277,42 +276,6 @@ impl BatchNormalization {
         for run in 0..values / self.inner {
             each(run * self.inner, run % self.channels);
         }
-    }
-
-    /// Adds `term(channel, values)` up for `group` channels from `from` on, over images in a row: the
-    /// values are those of `arrays` at one place.
-    #[inline(always)]
-    fn totals<const N: usize>(
-        &self,
-        arrays: [&[f32]; N],
-        from: usize,
-        group: usize,
-        term: impl Fn(usize, [f32; N]) -> f64,
-    ) -> [f64; GROUP] {
-        let (mut totals, values) = ([0.0; GROUP], arrays[0].len());
-        if self.inner == 1 && group == GROUP {
-            // The common case, with all lengths known, so that sixteen channels go at once.
-            let mut pixels = arrays.map(|array| array.chunks_exact(self.channels));
-            for _ in 0..values / self.channels {
-                let pixel = pixels.each_mut().map(|pixels| -> &[f32; GROUP] {
-                    let pixel = pixels.next().unwrap_or_default();
-                    pixel[from..from + GROUP].try_into().expect("as long as a group")
-                });
-                for (j, total) in totals.iter_mut().enumerate() {
-                    *total += term(from + j, pixel.map(|values| values[j]));
-                }
-            }
-            return totals;
-        }
-        for run in (from..values / self.inner).step_by(self.channels) {
-            for k in 0..self.inner {
-                for (j, total) in totals.iter_mut().enumerate().take(group) {
-                    let at = (run + j) * self.inner + k;
-                    *total += term(from + j, arrays.map(|array| array[at]));
-                }
-            }
-        }
-        totals
     }
 }
 
@@ -427,138 +390,6 @@ impl FixedBatchNormalization {
             }
         }
     }
-}
-
-vectorized! {
-    fn measure(this: &BatchNormalization, x: &[f32], sums: &mut [f32]) = measure_body;
-
-    fn forward(this: &BatchNormalization, constants: &[f32], x: &[f32], y: &mut [f32])
-        = forward_body;
-
-    fn measure_back(
-        this: &BatchNormalization,
-        batch: &[f32],
-        x: &[f32],
-        y: &[f32],
-        dy: &[f32],
-        sums: &mut [f32],
-    ) = measure_back_body;
-
-    fn backward(
-        this: &BatchNormalization,
-        batch: &[f32],
-        x: &[f32],
-        y: &[f32],
-        dy: &[f32],
-        dx: &mut [f32],
-    ) = backward_body;
-}
-
-#[inline(always)]
-fn measure_body<L: Lanes>(this: &BatchNormalization, x: &[f32], sums: &mut [f32]) {
-    let (means, squares) = sums.split_at_mut(this.channels);
-    let n = (x.len() / this.channels) as f64;
-    for from in (0..this.channels).step_by(GROUP) {
-        let group = GROUP.min(this.channels - from);
-        let totals = this.totals([x], from, group, |_, [x]| f64::from(x));
-        let mean = totals.map(|total| total / n);
-        let distances = this.totals([x], from, group, |c, [x]| {
-            let distance = f64::from(x) - mean[c - from];
-            distance * distance
-        });
-        for j in 0..group {
-            means[from + j] = mean[j] as f32;
-            // About the mean that is passed on, which is rounded.
-            let rounding = mean[j] - f64::from(means[from + j]);
-            squares[from + j] = (distances[j] + n * rounding * rounding) as f32;
-        }
-    }
-}
-
-#[inline(always)]
-fn forward_body<L: Lanes>(this: &BatchNormalization, constants: &[f32], x: &[f32], y: &mut [f32]) {
-    let (mean, rest) = constants.split_at(this.channels);
-    let (scale, shift) = rest.split_at(this.channels);
-    let lowest = if this.relu { 0.0 } else { f32::NEG_INFINITY };
-    // NaN passes through both.
-    let clip = |y: f32| if y < lowest { lowest } else { y };
-    if this.inner == 1 {
-        let pixels = x.chunks_exact(this.channels).zip(y.chunks_exact_mut(this.channels));
-        for (x, y) in pixels {
-            let constants = mean.iter().zip(scale).zip(&shift[..this.channels]);
-            for ((y, &x), ((mean, scale), shift)) in y.iter_mut().zip(x).zip(constants) {
-                *y = clip((x - mean) * scale + shift);
-            }
-        }
-        return;
-    }
-    this.runs(x.len(), |at, c| {
-        let (mean, scale, shift) = (mean[c], scale[c], shift[c]);
-        for (y, x) in y[at..][..this.inner].iter_mut().zip(&x[at..][..this.inner]) {
-            *y = clip((x - mean) * scale + shift);
-        }
-    });
-}
-
-#[inline(always)]
-fn measure_back_body<L: Lanes>(
-    this: &BatchNormalization,
-    batch: &[f32],
-    x: &[f32],
-    y: &[f32],
-    dy: &[f32],
-    sums: &mut [f32],
-) {
-    let (gradients, slopes) = sums.split_at_mut(this.channels);
-    let (mean, inverse) = (this.shared(batch, Shared::Mean), this.shared(batch, Shared::Inverse));
-    let passed = |y: f32, dy: f32| if !this.relu || y > 0.0 { f64::from(dy) } else { 0.0 };
-    for from in (0..this.channels).step_by(GROUP) {
-        let group = GROUP.min(this.channels - from);
-        let (mean, inverse) = (&mean[from..][..group], &inverse[from..][..group]);
-        let gradient = this.totals([y, dy], from, group, |_, [y, dy]| passed(y, dy));
-        let slope = this.totals([x, y, dy], from, group, |c, [x, y, dy]| {
-            passed(y, dy) * f64::from((x - mean[c - from]) * inverse[c - from])
-        });
-        for j in 0..group {
-            gradients[from + j] = gradient[j] as f32;
-            slopes[from + j] = slope[j] as f32;
-        }
-    }
-}
-
-#[inline(always)]
-fn backward_body<L: Lanes>(
-    this: &BatchNormalization,
-    batch: &[f32],
-    x: &[f32],
-    y: &[f32],
-    dy: &[f32],
-    dx: &mut [f32],
-) {
-    let shared = |what| this.shared(batch, what);
-    let (mean, scale, inverse) =
-        (shared(Shared::Mean), shared(Shared::Scale), shared(Shared::Inverse));
-    let (gradient, slope) = (shared(Shared::Gradient), shared(Shared::Slope));
-    let pull = |c: usize, x: f32, dy: f32| {
-        let normalised = (x - mean[c]) * inverse[c];
-        scale[c] * (dy - gradient[c] - normalised * slope[c])
-    };
-    let masked = |y: f32, dy: f32| if !this.relu || y > 0.0 { dy } else { 0.0 };
-    if this.inner == 1 {
-        let pixels = x.chunks_exact(this.channels).zip(dx.chunks_exact_mut(this.channels));
-        let gradients = y.chunks_exact(this.channels).zip(dy.chunks_exact(this.channels));
-        for ((x, dx), (y, dy)) in pixels.zip(gradients) {
-            for c in 0..this.channels {
-                dx[c] = pull(c, x[c], masked(y[c], dy[c]));
-            }
-        }
-        return;
-    }
-    this.runs(x.len(), |at, c| {
-        for i in at..at + this.inner {
-            dx[i] = pull(c, x[i], masked(y[i], dy[i]));
-        }
-    });
 }
 
 #[cfg(test)]

@@ -334,11 +334,8 @@ impl Conv2D {
 
     /// Copies an image into a frame of zeros.
     pub(super) fn pad(&self, x: &[f32], padded: &mut [f32]) {
-        padded.fill(0.0);
         let len = self.input[1] * self.input[2];
-        for (row, x) in x.chunks_exact(len).enumerate() {
-            padded[self.row_at(row)..][..len].copy_from_slice(x);
-        }
+        copy_rows(x, len, padded, self.row_at(0), self.padded()[1] * self.input[2]);
     }
 
     /// Where a row of the image starts in its frame.
@@ -457,15 +454,22 @@ impl Conv2D {
         scratch: &mut [f32],
     ) {
         let (padded, scratch) = scratch.split_at_mut(self.padded_len());
-        self.pad(x, padded);
+        let image = if self.is_padded() {
+            self.pad(x, padded);
+            padded
+        } else {
+            x
+        };
         let mirrored = self.mirrored();
         let (spread, scratch) = scratch.split_at_mut(mirrored.padded_len() + COLUMNS);
         self.spread(y, dy, spread);
         let gradients = &mut gradients[self.at.gradients..][..self.weights_len()];
         let (kernel, bias) = gradients.split_at_mut(self.taps() * self.filters);
-        kernel_gradient(self, padded, spread, kernel);
-        for pixel in self.gradient_pixels(spread) {
-            elementwise::add(bias, &pixel[..bias.len()]);
+        kernel_gradient(self, image, spread, kernel);
+        if self.bias {
+            for pixel in self.gradient_pixels(spread) {
+                elementwise::add(bias, &pixel[..bias.len()]);
+            }
         }
         if let Some(dx) = dx {
             let panels = &transposed[self.at.transposed..][..mirrored.packed_len()];
@@ -489,6 +493,17 @@ impl Conv2D {
     /// The output's gradient behind the relu, its pixels a stride apart in a field of zeros.
     pub(super) fn spread(&self, y: &[f32], dy: &[f32], spread: &mut [f32]) {
         let [rows, columns, channels] = self.output();
+        if self.strides == [1, 1] {
+            let (len, width) = (columns * channels, self.mirrored().input[1] * channels);
+            let first = self.spread_index(0, 0);
+            copy_rows(dy, len, spread, first, width);
+            if self.relu {
+                for (row, y) in y.chunks_exact(len).enumerate() {
+                    elementwise::mask(&mut spread[first + row * width..][..len], y);
+                }
+            }
+            return;
+        }
         spread.fill(0.0);
         for pixel in 0..rows * columns {
             let at = self.spread_index(pixel / columns, pixel % columns);
@@ -537,6 +552,19 @@ impl Conv2D {
             ([height, width, channels], [row, self.input[2] * self.dilation[1], 1])
         }
     }
+}
+
+/// Copies rows of `len` floats into a field of zeros, the first to `first` and the others behind it
+/// in steps of `step`.
+fn copy_rows(x: &[f32], len: usize, field: &mut [f32], first: usize, step: usize) {
+    let mut done = 0;
+    for (row, x) in x.chunks_exact(len).enumerate() {
+        let at = first + row * step;
+        field[done..at].fill(0.0);
+        field[at..at + len].copy_from_slice(x);
+        done = at + len;
+    }
+    field[done..].fill(0.0);
 }
 
 vectorized! {

@@ -6,6 +6,7 @@
 //! A layer knows [where its parts lie](At) in all of them.
 
 pub mod activation;
+pub mod add;
 pub mod average_pool;
 pub mod batch_normalization;
 pub mod conv;
@@ -30,6 +31,7 @@ pub mod up_sampling;
 mod winograd;
 
 pub use activation::Activation;
+pub use add::Add;
 pub use average_pool::AveragePooling2D;
 pub use batch_normalization::{BatchNormalization, FixedBatchNormalization};
 pub use conv::Conv2D;

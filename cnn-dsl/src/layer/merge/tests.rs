@@ -189,11 +189,11 @@ fn emitted_calls() {
     }
     let code = emit(&[model], &Options::default()).to_string();
     for part in [
-        "const C : Merge = Merge :: new (Rule :: Add , [4 , 4 , 3]) ;",
+        "const C : Add = Add :: new () ;",
         "const D : Concatenate = Concatenate :: new (16 , & [3 , 3]) ;",
         "C . forward (& [& a . b [i] , & a . input [i] , & a . b [i]] , & mut a . c [i] ,)",
         "D . forward (& [& a . c [i] , & a . a [i]] , & mut a . d [i] ,)",
-        "C . backward (0 , & [& a . b [i] , & a . input [i] , & a . b [i]] , t . d_c , t . d_b ,)",
+        "C . backward (0 , & a . c [i] , t . d_c , t . d_b ,)",
         "accumulate (t . d_b , & t . spare [.. 48])",
         "D . backward (0 , & t . scores [i] , t . d_c ,)",
         "D . backward (1 , & t . scores [i] , t . d_a ,)",

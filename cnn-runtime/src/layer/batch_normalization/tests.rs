@@ -42,13 +42,13 @@ fn train(
         layer.forward(layer.current(&batch), x, y);
     }
     for (cut, sums) in cuts().zip(sums.chunks_mut(layer.sums_len())) {
-        layer.measure_back(&batch, &x[cut.clone()], &y[cut.clone()], &dy[cut], sums);
+        layer.measure_back(&batch, &x[cut.clone()], &dy[cut], sums);
     }
     let left = Shards { floats: &sums, stride: layer.sums_len(), shard, count: images };
     layer.couple_back(&left, at, &mut batch, &mut gradients);
     for (i, dx) in dx.chunks_mut(len).enumerate() {
         let cut = i * len..(i + 1) * len;
-        layer.backward(&batch, &x[cut.clone()], &y[cut.clone()], &dy[cut], dx);
+        layer.backward(&batch, &x[cut.clone()], &dy[cut], dx);
     }
     let mut moved = weights.clone();
     layer.update(&batch, &mut moved);
