@@ -241,6 +241,12 @@ impl Code<'_> {
         if step.op.scope == Scope::Shard {
             return self.shard_backward_call(step);
         }
+        if step.in_place {
+            let constant = ident(&step.constant);
+            let y = self.row(step.output, Direction::Backward);
+            let gradient = self.gradient(step.output, true);
+            return quote!(#constant.backward_in_place(#y, #gradient););
+        }
         if step.op.needs.many {
             let calls = step.pulls.iter().enumerate().map(|(k, &pull)| {
                 let (which, buffer) = (number(k as u64), step.inputs[k]);

@@ -201,8 +201,7 @@ impl Code<'_> {
         let Some(found) = chains.find(number) else { return Vec::new() };
         let back = chain.direction == Direction::Backward;
         let again = back.then(|| self.made_again(found)).flatten();
-        let numbers: Vec<usize> =
-            found.steps.iter().chain(again).map(|step| step.output).collect();
+        let numbers: Vec<usize> = found.steps.iter().chain(again).map(|step| step.output).collect();
         self.plan.steps.iter().filter(|step| numbers.contains(&step.output)).collect()
     }
 

@@ -41,7 +41,7 @@ pub fn apart(model: &Model) -> Apart {
     let (ops, buffers) = lower_apart(&frozen);
     debug_assert!(ops.iter().all(|op| op.scope != Scope::Batch), "statistics are fixed");
     let softmax = ops.last().filter(|op| op.kind == "Softmax").map(|op| op.sources[0]);
-    let plan = plan_ops(&frozen, ops, 1, true);
+    let plan = plan_ops(&frozen, ops, 1, true, false);
     let view = |buffer: usize, rectified: bool| {
         let gradient = plan.buffers[buffer].gradient;
         View {

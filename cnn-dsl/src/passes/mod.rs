@@ -4,6 +4,7 @@ mod apart;
 mod ops;
 mod plan;
 mod predict;
+mod share;
 
 use std::fmt::Write;
 

@@ -59,6 +59,8 @@ pub struct Step {
     pub backward: Backward,
     /// What it does to each input's gradient on the way back.
     pub pulls: Vec<Pull>,
+    /// Whether its output's gradient, where it lies, becomes that of its inputs.
+    pub in_place: bool,
     /// The tape's field with what its shard sums up for the batch.
     pub sums: Option<usize>,
     /// Numbers of the chains that it is in, on the way forward and on the way back: operations in a
@@ -171,11 +173,18 @@ pub fn plan_with(model: &Model, input_gradient: bool) -> Plan {
     let ops = lower(model);
     let has_convolution = ops.iter().any(|op| op.scope != Scope::Shard && op.sizes.is_some());
     // A convolution's images are long work; products of matrices want more rows at once.
-    plan_ops(model, ops, if has_convolution { 8 } else { 32 }, input_gradient)
+    plan_ops(model, ops, if has_convolution { 8 } else { 32 }, input_gradient, true)
 }
 
-/// Plans these operations for so many images in a shard.
-pub(super) fn plan_ops(model: &Model, ops: Vec<Op>, shard: u64, input_gradient: bool) -> Plan {
+/// Plans these operations for so many images in a shard; unless gradients are shared, each buffer has
+/// its own.
+pub(super) fn plan_ops(
+    model: &Model,
+    ops: Vec<Op>,
+    shard: u64,
+    input_gradient: bool,
+    shared: bool,
+) -> Plan {
     let mut plan = Plan {
         steps: Vec::new(),
         buffers: vec![Buffer {
@@ -200,6 +209,9 @@ pub(super) fn plan_ops(model: &Model, ops: Vec<Op>, shard: u64, input_gradient: 
         slots: model.compile.as_ref().map_or(1, slots),
     };
     plan.place(ops, model, input_gradient);
+    if shared {
+        plan.share_gradients();
+    }
     plan.lay_tape();
     let lens: Vec<u64> = plan.buffers.iter().map(|buffer| buffer.shape.len()).collect();
     plan.predict = Predict::new(&plan.steps, &lens, plan.scores, plan.together);
@@ -277,6 +289,7 @@ impl Plan {
                 at,
                 backward,
                 pulls: pulls.collect(),
+                in_place: false,
                 sums: None,
                 segments: [0; 2],
                 exchange,
@@ -342,7 +355,7 @@ impl Plan {
     }
 
     /// Whoever pulls at a buffer's gradient.
-    fn pullers(&self, buffer: usize) -> impl Iterator<Item = &Step> {
+    pub(super) fn pullers(&self, buffer: usize) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(move |step| {
             step.inputs.iter().zip(&step.pulls).any(|(&i, &p)| i == buffer && p != Pull::None)
         })
@@ -350,14 +363,11 @@ impl Plan {
 
     /// Gradients that leave a chain have a row for each image; inside one a single row is enough.
     fn lay_tape(&mut self) {
+        let roots = self.gradient_roots();
         for index in 0..self.buffers.len() {
             let maker = index.checked_sub(1).map(|step| &self.steps[step]);
             let wanted = index == self.scores || self.pullers(index).next().is_some();
-            let inside = index != self.scores
-                && maker.is_some_and(|maker| {
-                    maker.op.scope == Scope::Image
-                        && self.pullers(index).all(|step| step.segments[1] == maker.segments[1])
-                });
+            let wanted = wanted && roots[index] == index;
             let routed =
                 maker.is_some_and(|step| step.op.needs.route && step.backward != Backward::Skipped);
             let Buffer { name, shape, .. } = self.buffers[index].clone();
@@ -376,12 +386,29 @@ impl Plan {
                     name: if index == self.scores { "scores".into() } else { format!("d_{name}") },
                     about: format!("The loss's gradient by `{name}`."),
                     len: shape.len(),
-                    rows: !inside,
+                    rows: !self.is_inside(index, &roots),
                 });
             }
         }
+        for (index, &root) in roots.iter().enumerate() {
+            self.buffers[index].gradient = self.buffers[root].gradient;
+        }
         self.lay_sums();
         self.lay_common();
+    }
+
+    /// Whether a gradient and those that share its place stay inside a chain.
+    fn is_inside(&self, root: usize, roots: &[usize]) -> bool {
+        let mut members = (0..self.buffers.len()).filter(|&buffer| roots[buffer] == root);
+        members.all(|buffer| {
+            let maker = buffer.checked_sub(1).map(|step| &self.steps[step]);
+            let inside = |maker: &Step| {
+                let chain = maker.segments[1];
+                let mut pullers = self.pullers(buffer);
+                maker.op.scope == Scope::Image && pullers.all(|step| step.segments[1] == chain)
+            };
+            buffer != self.scores && maker.is_some_and(inside)
+        })
     }
 
     fn lay_sums(&mut self) {

@@ -1,5 +1,6 @@
 //! `Add` of inputs that are all of one shape.
 
+use crate::kernel::elementwise;
 use crate::kernel::simd::{Lanes, vectorized};
 
 /// The sum of several inputs, element by element, then relu if asked: one image of each.
@@ -42,6 +43,13 @@ impl Add {
             masked(y, dy, dx);
         } else {
             dx.copy_from_slice(dy);
+        }
+    }
+
+    /// The same where the output's gradient lies, which becomes that of each input.
+    pub fn backward_in_place(&self, y: &[f32], d: &mut [f32]) {
+        if self.relu {
+            elementwise::mask(d, y);
         }
     }
 }
@@ -102,6 +110,9 @@ mod tests {
             add.forward(inputs, &mut y);
             add.backward(1, &y, &dy, &mut dx);
             assert_eq!((y, dx), (sums, gradients), "{add:?} of {}", inputs.len());
+            let mut d = dy;
+            add.backward_in_place(&y, &mut d);
+            assert_eq!(d, gradients);
         }
         let mut y = [0.0];
         Add::new().relu().forward(&[&[f32::NAN], &[1.0]], &mut y);
