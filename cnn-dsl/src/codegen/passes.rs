@@ -119,7 +119,7 @@ impl Code<'_> {
             parameters.extend(quote!(batch: #floats,));
             arguments.extend(quote!(batch,));
         }
-        if passed().any(|step| takes_weights(step)) {
+        if passed().any(takes_weights) {
             let floats = shared(self.plan.weights[2]);
             parameters.extend(quote!(transposed: #floats,));
             arguments.extend(quote!(transposed,));
