@@ -99,13 +99,12 @@ pub(crate) struct Listed<'a> {
 /// `sums[v] += gradient * image[place + offset of v]` over all pairs, for the vectors of a patch: the
 /// gradient of one output channel's kernel.
 ///
-/// Of short patches several sums run side by side, each of every second or fourth pair, since one would
-/// wait for itself: how many depends on the patch alone, so that all paths give the same bits.
+/// Of short patches two sums run side by side, of every second pair each, since one would wait for itself:
+/// that depends on the patch alone, so that all paths give the same bits.
 #[inline(always)]
 pub(crate) fn gather<L: Lanes>(listed: Listed<'_>, image: &[f32], patch: Patch, sums: &mut [f32]) {
     match sums.len() {
-        0..=32 => in_parts::<L>(patch, sums.len(), &mut Gather::<4> { listed, image, sums }),
-        33..=64 => in_parts::<L>(patch, sums.len(), &mut Gather::<2> { listed, image, sums }),
+        0..=64 => in_parts::<L>(patch, sums.len(), &mut Gather::<2> { listed, image, sums }),
         _ => in_parts::<L>(patch, sums.len(), &mut Gather::<1> { listed, image, sums }),
     }
 }
@@ -265,7 +264,7 @@ impl<L: Lanes, W: Work<L>, const WIDE: bool, const ROWS: usize, const RUN: usize
     }
 }
 
-/// `SETS` sums side by side.
+/// One sum, or two side by side.
 struct Gather<'a, const SETS: usize> {
     listed: Listed<'a>,
     image: &'a [f32],
@@ -286,7 +285,7 @@ impl<L: Lanes, const SETS: usize> Work<L> for Gather<'_, SETS> {
         }));
         let places = self.listed.places.chunks(SETS);
         for (places, gradients) in places.zip(self.listed.gradients.chunks(SETS)) {
-            unrolled!([0 1 2 3] SETS, set => if set < places.len() {
+            unrolled!([0 1] SETS, set => if set < places.len() {
                 let place = places[set].to_bits() as usize;
                 assert!(place < room, "a gradient's place lies in the image");
                 let factor = V::splat(gradients[set]);
@@ -303,7 +302,7 @@ impl<L: Lanes, const SETS: usize> Work<L> for Gather<'_, SETS> {
         }
         unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
             let mut sets = [V::splat(0.0); SETS];
-            unrolled!([0 1 2 3] SETS, set => sets[set] = held[set][r][v]);
+            unrolled!([0 1] SETS, set => sets[set] = held[set][r][v]);
             together(sets).store(&mut sums[(r * RUN + v) * V::LEN..]);
         }));
     }
@@ -322,14 +321,10 @@ impl<L: Lanes, const SETS: usize> Work<L> for Gather<'_, SETS> {
     }
 }
 
-/// One, two or four sums as one.
+/// One or two sums as one.
 #[inline(always)]
 fn together<V: Vector, const SETS: usize>(sets: [V; SETS]) -> V {
-    match sets.as_slice() {
-        [a, b, c, d] => a.add(*b).add(c.add(*d)),
-        [a, b] => a.add(*b),
-        _ => sets[0],
-    }
+    if let [a, b] = sets.as_slice() { a.add(*b) } else { sets[0] }
 }
 
 struct Scatter<'a> {
