@@ -99,7 +99,8 @@ mod tests {
     fn adds_and_masks() {
         let (a, b, c) = ([1.0, -2.0, 3.0], [0.5, 1.0, -3.0], [1.0, 2.0, -1.0]);
         let dy = [5.0, 6.0, 7.0];
-        let table: [(Add, &[&[f32]], [f32; 3], [f32; 3]); 4] = [
+        type Case<'a> = (Add, &'a [&'a [f32]], [f32; 3], [f32; 3]);
+        let table: [Case<'_>; 4] = [
             (Add::new(), &[&a, &b], [1.5, -1.0, 0.0], dy),
             (Add::new().relu(), &[&a, &b], [1.5, 0.0, 0.0], [5.0, 0.0, 0.0]),
             (Add::new(), &[&a, &b, &c], [2.5, 1.0, -1.0], dy),
@@ -112,7 +113,7 @@ mod tests {
             assert_eq!((y, dx), (sums, gradients), "{add:?} of {}", inputs.len());
             let mut d = dy;
             add.backward_in_place(&y, &mut d);
-            assert_eq!(d, gradients);
+            assert_eq!((y, d), (sums, gradients), "{add:?} in place");
         }
         let mut y = [0.0];
         Add::new().relu().forward(&[&[f32::NAN], &[1.0]], &mut y);

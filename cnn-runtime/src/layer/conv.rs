@@ -1,7 +1,5 @@
 //! `Conv2D`: correlation over height and width, channels last.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::At;
@@ -9,7 +7,8 @@ use super::winograd::{self, Winograd};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{even_parts, pack_panel, panels_len};
 use crate::kernel::simd::{COLUMNS, Lanes, Product, Start, Tile, vectorized};
-use crate::team::Team;
+
+mod predict;
 
 /// Gradients that one task adds up.
 const TASK: usize = 4096;
@@ -366,71 +365,6 @@ impl Conv2D {
         }
     }
 
-    /// One image, by one thread or two.
-    pub fn predict(
-        &self,
-        team: Team,
-        packed: &[f32],
-        x: &[f32],
-        y: &mut [f32],
-        scratch: &mut [f32],
-    ) {
-        self.predict_then(team, packed, x, y, scratch, &|_, _| {});
-    }
-
-    /// The same; each thread calls `then(index of its first float, its part of the output)` at last.
-    pub(super) fn predict_then(
-        &self,
-        team: Team,
-        packed: &[f32],
-        x: &[f32],
-        y: &mut [f32],
-        scratch: &mut [f32],
-        then: &(impl Fn(usize, &mut [f32]) + Sync),
-    ) {
-        if self.output()[0] > 1 && team.shares(self.macs()) {
-            return self.in_two(packed, x, y, scratch, then);
-        }
-        self.forward(packed, x, y, scratch);
-        then(0, y);
-    }
-
-    /// Half of the rows on each of two threads, which have half of the scratch each.
-    pub(super) fn in_two(
-        &self,
-        packed: &[f32],
-        x: &[f32],
-        y: &mut [f32],
-        scratch: &mut [f32],
-        then: &(impl Fn(usize, &mut [f32]) + Sync),
-    ) {
-        let [rows, columns, channels] = self.output();
-        // A row of Winograd's tiles makes two rows.
-        let half = if self.winograd { (rows.div_ceil(4) * 2).min(rows) } else { rows / 2 };
-        let middle = half * columns * channels;
-        let (upper, lower) = y.split_at_mut(middle);
-        let (left, right) = scratch.split_at_mut(scratch.len() / 2);
-        let part = |rows: Range<usize>, first: usize, y: &mut [f32], scratch: &mut [f32]| {
-            if !rows.is_empty() {
-                let (part, inputs) = self.rows(rows);
-                part.forward(packed, &x[inputs], y, scratch);
-                then(first, y);
-            }
-        };
-        rayon::join(|| part(0..half, 0, upper, left), || part(half..rows, middle, lower, right));
-    }
-
-    /// The convolution that makes some rows of the output, and the part of the input that it takes.
-    pub(super) fn rows(&self, rows: Range<usize>) -> (Self, Range<usize>) {
-        let ([height, width, channels], [top, _, left, right]) = (self.input, self.padding);
-        let first = rows.start * self.strides[0];
-        let end = (rows.end - 1) * self.strides[0] + self.extent()[0];
-        let (from, to) = (first.saturating_sub(top), (end - top).min(height));
-        let padding = [top.saturating_sub(first), (end - top) - to, left, right];
-        let part = Self { input: [to - from, width, channels], padding, ..*self };
-        (part, from * width * channels..to * width * channels)
-    }
-
     /// One image that has its frame, if it needs one.
     fn run(&self, packed: &[f32], image: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         if let Some(winograd) = self.as_winograd() {
@@ -530,12 +464,12 @@ impl Conv2D {
         shards: impl Iterator<Item = &'a [f32]> + Clone + Sync,
         gradients: &mut [f32],
     ) {
+        let shards = shards.map(|shard| &shard[self.at.gradients..][..self.weights_len()]);
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
         gradients.par_chunks_mut(TASK).enumerate().for_each(|(task, gradients)| {
             gradients.fill(0.0);
             for shard in shards.clone() {
-                let shard = &shard[self.at.gradients + task * TASK..][..gradients.len()];
-                elementwise::add(gradients, shard);
+                elementwise::add(gradients, &shard[task * TASK..][..gradients.len()]);
             }
         });
     }

@@ -413,7 +413,7 @@ fn forward_body<L: Lanes>(
                 panel,
                 bias,
                 filter,
-                windows: [output[0], output[1]],
+                size: [output[0], output[1]],
             };
             windows.convolve::<L>(&mut pooled);
         } else {

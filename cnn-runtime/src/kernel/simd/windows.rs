@@ -37,7 +37,7 @@ pub(crate) struct Windows<'a> {
     /// The first of the sixteen filters.
     pub filter: usize,
     /// Windows down and across. They lie side by side.
-    pub windows: [usize; 2],
+    pub size: [usize; 2],
 }
 
 impl Windows<'_> {
@@ -49,7 +49,7 @@ impl Windows<'_> {
     /// All outputs to `sink`.
     #[inline(always)]
     pub(crate) fn convolve<L: Lanes>(self, sink: &mut impl Sink) {
-        let columns = self.windows[1];
+        let columns = self.size[1];
         let parts = columns.div_ceil(L::ROWS / PIXELS).max(1);
         // As even as can be, the longer ones first: the same function for all that are equal.
         let (len, longer) = (columns / parts, columns % parts);
@@ -62,7 +62,7 @@ impl Windows<'_> {
     /// In each row `count` parts of `len` windows from the window `first` on.
     #[inline(always)]
     fn parts<L: Lanes>(self, sink: &mut impl Sink, first: usize, count: usize, len: usize) {
-        if count * len * self.windows[0] == 0 {
+        if count * len * self.size[0] == 0 {
             return;
         }
         let parts = Parts { windows: self, first, count, sink };
@@ -98,7 +98,7 @@ impl<L: Lanes, S: Sink, const N: usize> Kernel<L> for PartsOf<'_, S, N> {
         windows.check(first + count * N);
         let [down, across] = windows.steps;
         let bias = L::Wide::load(windows.bias);
-        for row in 0..windows.windows[0] {
+        for row in 0..windows.size[0] {
             for part in 0..count {
                 let column = first + part * N;
                 let at = 2 * (row * down + column * across);
@@ -115,8 +115,8 @@ impl Windows<'_> {
     #[inline(always)]
     fn check(&self, columns: usize) {
         let ([down, across], [height, run]) = (self.steps, self.kernel);
-        assert!(height > 0 && run > 0 && self.windows[0] > 0 && columns > 0);
-        let pixel = (2 * self.windows[0] - 1) * down + (2 * columns - 1) * across;
+        assert!(height > 0 && run > 0 && self.size[0] > 0 && columns > 0);
+        let pixel = (2 * self.size[0] - 1) * down + (2 * columns - 1) * across;
         assert!(pixel + (height - 1) * self.line + run <= self.image.len());
         assert!(height * run * COLUMNS <= self.panel.len());
     }

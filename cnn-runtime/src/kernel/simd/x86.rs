@@ -16,6 +16,7 @@ use std::arch::x86_64::{
     _mm512_setzero_ps, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
+use super::sparse::list_pixels;
 use super::{Kernel, LIST_SLACK, Lanes, Left, Pair, ROOT_MAGIC, ROWS, STOPPED, Vector};
 
 /// Eight floats where there is AVX2 with FMA.
@@ -220,8 +221,13 @@ impl Lanes for Avx512 {
 
     #[inline(always)]
     unsafe fn list(left: Left<'_>, places: &mut [f32], values: &mut [f32]) -> usize {
+        let Some(stride) = i32::try_from(left.stride).ok().filter(|&stride| stride < FARTHEST)
+        else {
+            // SAFETY: the caller's promise.
+            return unsafe { list_pixels(left, places, values) };
+        };
         // SAFETY: the caller's promise, and the CPU's support was seen.
-        unsafe { list_sixteen(left, places, values) }
+        unsafe { list_sixteen(left, stride, places, values) }
     }
 
     #[inline(always)]
@@ -254,16 +260,24 @@ const fn first(left: usize) -> u16 {
     if left >= 16 { u16::MAX } else { (1 << left) - 1 }
 }
 
-/// [`sparse::list`](super::sparse::list) of sixteen pixels at a time.
+/// From which distance on sixteen of them are more than an index of a vector holds.
+const FARTHEST: i32 = i32::MAX / 16;
+
+/// [`list`](super::list) of sixteen pixels at a time, `stride` apart.
 ///
 /// # Safety
 /// As it checks, on a CPU that has AVX-512.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 #[inline]
-unsafe fn list_sixteen(left: Left<'_>, places: &mut [f32], values: &mut [f32]) -> usize {
+unsafe fn list_sixteen(
+    left: Left<'_>,
+    stride: i32,
+    places: &mut [f32],
+    values: &mut [f32],
+) -> usize {
     let (pixels, mut len) = (left.starts.len(), 0);
     let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    let apart = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(left.stride as i32));
+    let apart = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(stride));
     let stopped = _mm512_set1_epi32(STOPPED.cast_signed());
     // SAFETY: the masks keep what is read within the pixels that there are; what is written starts at
     // most as far as the pixels before, and has room for a vector behind the last.
@@ -316,12 +330,13 @@ unsafe fn pick_sixteen(
     let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     for channel in (0..winners.len()).step_by(16) {
         let there = first(winners.len() - channel);
+        let number = _mm512_set1_epi32((channel as u32).cast_signed());
         assert!(len + LIST_SLACK <= channels.len().min(values.len()));
         // SAFETY: the mask keeps what is read within the channels; what is written has room.
         unsafe {
             let winner = _mm512_maskz_loadu_epi32(there, winners.as_ptr().add(channel).cast());
             let gradient = _mm512_maskz_loadu_ps(there, gradients.as_ptr().add(channel));
-            let number = _mm512_add_epi32(lanes, _mm512_set1_epi32(channel as i32));
+            let number = _mm512_add_epi32(lanes, number);
             let live = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(gradient, _mm512_setzero_ps())
                 & _mm512_cmpeq_epi32_mask(winner, _mm512_set1_epi32(place.cast_signed()));
             let number = _mm512_maskz_compress_ps(live, _mm512_castsi512_ps(number));

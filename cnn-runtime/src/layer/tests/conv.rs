@@ -388,7 +388,7 @@ fn pool_in_order(window: [f32; 4], relu: bool) -> [u32; 2] {
 }
 
 /// All windows of values that compare in a way of their own, through a kernel that changes nothing.
-pub(super) fn run_odd_windows(&relu: &bool) -> Made<f32> {
+pub(super) fn run_odd_windows(relu: bool) -> Made<f32> {
     let odd = [f32::NAN, f32::NEG_INFINITY, -1.0, -0.0, 0.0, 1.0, f32::INFINITY];
     let count = odd.len().pow(4);
     let window = |w: usize| [1, 7, 49, 343].map(|base| odd[w / base % odd.len()]);

@@ -11,6 +11,7 @@ const EPSILON: f32 = 1e-3;
 
 /// A convolution and what follows it.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(super) struct Entry {
     conv: Conv2D,
     slow: reference::Conv2D,
