@@ -11,8 +11,13 @@ use crate::passes::{Call, Folded, Scope, Step};
 const SHARED: [&str; 3] = ["Conv2D", "ConvPool", "Dense"];
 
 impl Code<'_> {
+    /// `a` to `z`, then `a1` and so on: no prefix, which clippy would have taken off.
     fn slot(index: usize) -> Ident {
-        format_ident!("slot_{index}")
+        let letter = char::from(b'a' + (index % 26) as u8);
+        match index / 26 {
+            0 => format_ident!("{letter}"),
+            round => format_ident!("{letter}{round}"),
+        }
     }
 
     fn folded_constant(&self, call: &Call) -> Ident {
@@ -190,7 +195,7 @@ impl Code<'_> {
 /// The first names, and how many there are beside them.
 fn shortened(names: &[String]) -> String {
     match names {
-        [first, second, third, _, ..] => {
+        [first, second, third, _, _, ..] => {
             format!("{first}, {second}, {third} and {} others,", names.len() - 3)
         }
         names => names.join(", "),

@@ -4,6 +4,7 @@
 use quote::{format_ident, quote};
 
 use crate::bind::{Args, Signature};
+use crate::codegen::number;
 use crate::ir::{Layer, Shape};
 use crate::passes::{Op, Part, array, image_op};
 use crate::receptive::Reach;
@@ -79,7 +80,8 @@ impl Compute for Merge {
 /// `Add` of inputs that are all of one shape.
 fn sum(layer: &Layer, relu: bool) -> Op {
     let relu_call = relu.then(|| quote!(.relu()));
-    let mut op = image_op(layer, "Add", quote!(Add::new() #relu_call));
+    let len = number(layer.output.len());
+    let mut op = image_op(layer, "Add", quote!(Add::new(#len) #relu_call));
     if layer.inputs.len() == 2 {
         op.part = Part::Sum { relu };
     }

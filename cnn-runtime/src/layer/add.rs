@@ -4,26 +4,28 @@ use crate::kernel::elementwise;
 use crate::kernel::simd::{Lanes, vectorized};
 
 /// The sum of several inputs, element by element, then relu if asked: one image of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Add {
+    len: usize,
     relu: bool,
 }
 
 impl Add {
-    /// Of any number of inputs.
+    /// Of any number of inputs of `len` floats.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { relu: false }
+    pub const fn new(len: usize) -> Self {
+        Self { len, relu: false }
     }
 
     /// Followed by a relu.
     #[must_use]
     pub const fn relu(self) -> Self {
-        Self { relu: true }
+        Self { relu: true, ..self }
     }
 
     /// Adds the inputs up, first to last.
     pub fn forward(&self, inputs: &[&[f32]], y: &mut [f32]) {
+        let y = &mut y[..self.len];
         let Some((&first, others)) = inputs.split_first() else { return y.fill(0.0) };
         let Some((&last, middle)) = others.split_last() else { return y.copy_from_slice(first) };
         if middle.is_empty() {
@@ -93,18 +95,19 @@ fn masked_body<L: Lanes>(y: &[f32], dy: &[f32], dx: &mut [f32]) {
 mod tests {
     use super::*;
 
+    type Case<'a> = (Add, &'a [&'a [f32]], [f32; 3], [f32; 3]);
+
     /// Sums, with and without a relu behind, of two and of three inputs; gradients pass where the
     /// output is above 0.
     #[test]
     fn adds_and_masks() {
         let (a, b, c) = ([1.0, -2.0, 3.0], [0.5, 1.0, -3.0], [1.0, 2.0, -1.0]);
         let dy = [5.0, 6.0, 7.0];
-        type Case<'a> = (Add, &'a [&'a [f32]], [f32; 3], [f32; 3]);
         let table: [Case<'_>; 4] = [
-            (Add::new(), &[&a, &b], [1.5, -1.0, 0.0], dy),
-            (Add::new().relu(), &[&a, &b], [1.5, 0.0, 0.0], [5.0, 0.0, 0.0]),
-            (Add::new(), &[&a, &b, &c], [2.5, 1.0, -1.0], dy),
-            (Add::new().relu(), &[&a, &b, &c], [2.5, 1.0, 0.0], [5.0, 6.0, 0.0]),
+            (Add::new(3), &[&a, &b], [1.5, -1.0, 0.0], dy),
+            (Add::new(3).relu(), &[&a, &b], [1.5, 0.0, 0.0], [5.0, 0.0, 0.0]),
+            (Add::new(3), &[&a, &b, &c], [2.5, 1.0, -1.0], dy),
+            (Add::new(3).relu(), &[&a, &b, &c], [2.5, 1.0, 0.0], [5.0, 6.0, 0.0]),
         ];
         for (add, inputs, sums, gradients) in table {
             let (mut y, mut dx) = ([f32::NAN; 3], [f32::NAN; 3]);
@@ -116,7 +119,7 @@ mod tests {
             assert_eq!((y, d), (sums, gradients), "{add:?} in place");
         }
         let mut y = [0.0];
-        Add::new().relu().forward(&[&[f32::NAN], &[1.0]], &mut y);
+        Add::new(1).relu().forward(&[&[f32::NAN], &[1.0]], &mut y);
         assert!(y[0].is_nan());
     }
 }
