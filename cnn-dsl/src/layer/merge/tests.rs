@@ -189,7 +189,7 @@ fn emitted_calls() {
     }
     let code = emit(&[model], &Options::default()).to_string();
     for part in [
-        "const C : Add = Add :: new () ;",
+        "const C : Add = Add :: new (48) ;",
         "const D : Concatenate = Concatenate :: new (16 , & [3 , 3]) ;",
         "C . forward (& [& a . b [i] , & a . input [i] , & a . b [i]] , & mut a . c [i] ,)",
         "D . forward (& [& a . c [i] , & a . a [i]] , & mut a . d [i] ,)",
