@@ -1,5 +1,7 @@
 //! Two threads for one image.
 
+use std::ops::Range;
+
 /// Who computes a layer's output for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Team {
@@ -25,4 +27,23 @@ impl Team {
     pub(crate) fn shares(self, macs: u64) -> bool {
         self == Self::Two && macs >= WORTH
     }
+}
+
+/// Calls `part(rows, their floats of y, half of the scratch)` for the rows before `middle` and for the
+/// others, on two threads, unless there are none.
+pub(crate) fn in_two(
+    rows: usize,
+    middle: usize,
+    y: &mut [f32],
+    scratch: &mut [f32],
+    part: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
+) {
+    let (upper, lower) = y.split_at_mut(y.len() / rows * middle);
+    let (left, right) = scratch.split_at_mut(scratch.len() / 2);
+    let part = |rows: Range<usize>, y: &mut [f32], scratch: &mut [f32]| {
+        if !rows.is_empty() {
+            part(rows, y, scratch);
+        }
+    };
+    rayon::join(|| part(0..middle, upper, left), || part(middle..rows, lower, right));
 }

@@ -38,12 +38,11 @@ impl Code<'_> {
             let (name, at) = (self.folded_constant(call), number(self.plan.weights[1] + folded.at));
             let (conv, norm_constant) = (ident(&conv.constant), ident(&norm.constant));
             let layer = (norm.op.scope != Scope::Batch).then(|| quote!(.layer()));
-            let sum = folded.sum.then(|| quote!(.sum()));
             let relu = folded.relu.then(|| quote!(.relu()));
             quote! {
                 #about
                 const #name: Folded =
-                    Folded::new(#conv, #norm_constant #layer) #sum #relu.packed_at(#at);
+                    Folded::new(#conv, #norm_constant #layer) #relu.packed_at(#at);
             }
         });
         constants.collect()

@@ -86,8 +86,6 @@ pub enum Part {
         /// Whether it has a relu.
         relu: bool,
     },
-    /// A relu for itself.
-    Relu,
 }
 
 /// What one call works on.

@@ -507,7 +507,6 @@ pub(crate) fn softmax(layer: &Layer, axis: usize) -> Op {
 
 pub(crate) fn elementwise(layer: &Layer, variant: &TokenStream) -> Op {
     let mut op = image_op(layer, "Activation", quote!(Activation::#variant));
-    op.part = if variant.to_string() == "Relu" { Part::Relu } else { Part::Other };
     op.needs = Needs { input: true, output: true, ..Needs::default() };
     op
 }

@@ -41,9 +41,7 @@ pub struct Call {
 pub struct Folded {
     /// Index of the normalization's step.
     pub norm: usize,
-    /// Whether a sum with its second input follows.
-    pub sum: bool,
-    /// Whether a relu follows that sum.
+    /// Whether a sum with the call's second input follows that ends in a relu.
     pub relu: bool,
     /// Where its weights start, counted from the first that is folded.
     pub at: u64,
@@ -217,17 +215,16 @@ fn fold(steps: &[Step], call: &Call, index: usize, inputs: &[usize]) -> Option<C
     let mut merged = Call { output: step.output, ..call.clone() };
     match (step.op.part, &mut merged.folded) {
         (Part::Normalization { .. }, folded @ None) => {
-            *folded = Some(Folded { norm: index, sum: false, relu: false, at: 0 });
+            *folded = Some(Folded { norm: index, relu: false, at: 0 });
         }
         (Part::Sum { relu }, Some(folded))
-            if norm(folded) == (Part::Normalization { relu: false }) && !folded.sum =>
+            if norm(folded) == (Part::Normalization { relu: false }) && call.inputs.len() == 1 =>
         {
             // The call moves to this place, where all that it adds is there.
             let &[a, b] = inputs else { return None };
             merged.inputs.push(if a == call.output { b } else { a });
-            (folded.sum, folded.relu) = (true, relu);
+            folded.relu = relu;
         }
-        (Part::Relu, Some(folded)) if folded.sum && !folded.relu => folded.relu = true,
         _ => return None,
     }
     Some(merged)

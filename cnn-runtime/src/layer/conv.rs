@@ -5,10 +5,13 @@ use rayon::prelude::*;
 use super::At;
 use super::winograd::{self, Winograd};
 use crate::kernel::elementwise;
-use crate::kernel::matmul::{even_parts, pack_panel, panels_len};
-use crate::kernel::simd::{COLUMNS, Lanes, Product, Start, Tile, vectorized};
+use crate::kernel::matmul::{pack_panel, panels_len};
+use crate::kernel::simd::COLUMNS;
 
+mod kernels;
 mod predict;
+
+pub(super) use kernels::{convolve, convolve_row, kernel_gradient};
 
 /// Gradients that one task adds up.
 const TASK: usize = 4096;
@@ -499,109 +502,4 @@ fn copy_rows(x: &[f32], len: usize, field: &mut [f32], first: usize, step: usize
         done = at + len;
     }
     field[done..].fill(0.0);
-}
-
-vectorized! {
-    /// `packed` holds panels and, if there is one, the bias; `image` is padded already.
-    pub(super) fn convolve(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut [f32]) = convolve_body;
-
-    /// Adds `sum over pixels of image[pixel + tap] * spread[pixel]` to `kernel`.
-    pub(super) fn kernel_gradient(conv: &Conv2D, image: &[f32], spread: &[f32], kernel: &mut [f32])
-        = kernel_gradient_body;
-}
-
-#[inline(always)]
-fn convolve_body<L: Lanes>(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut [f32]) {
-    let ([rows, columns, channels], [inputs, filters]) = (conv.output(), conv.group());
-    for (g, packed) in packed.chunks_exact(conv.packed_group()).enumerate() {
-        let (image, first) = (&image[g * inputs..], g * filters);
-        let (panels, bias) = packed.split_at(panels_len(conv.taps(), filters));
-        for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
-            let bias = &bias[p * COLUMNS..];
-            let left = filters - p * COLUMNS;
-            for row in 0..rows {
-                let y = &mut y[row * columns * channels + first + p * COLUMNS..];
-                convolve_row::<L>(conv, image, panel, bias, row, y, channels, left);
-            }
-        }
-    }
-}
-
-/// One row of up to sixteen channels: output pixels lie `stride` apart in `y`.
-#[inline(always)]
-pub(super) fn convolve_row<L: Lanes>(
-    conv: &Conv2D,
-    image: &[f32],
-    panel: &[f32],
-    bias: &[f32],
-    row: usize,
-    y: &mut [f32],
-    stride: usize,
-    channels: usize,
-) {
-    let (counts, a_steps) = conv.tap_loops();
-    let (width, inputs) = (conv.padded()[1], conv.input[2]);
-    for (column, count) in even_parts(conv.output()[1], L::ROWS) {
-        let tile = Tile {
-            counts,
-            a: image,
-            a_at: (row * conv.strides[0] * width + column * conv.strides[1]) * inputs,
-            a_row: conv.strides[1] * inputs,
-            a_steps,
-            b: panel,
-            b_at: 0,
-            b_steps: [counts[1] * counts[2] * COLUMNS, counts[2] * COLUMNS, COLUMNS],
-        };
-        let (start, relu, to) = (Start::Bias(bias), conv.relu, &mut y[column * stride..]);
-        Product { tile, start, relu, to, stride, columns: channels }.compute::<L>(count);
-    }
-}
-
-#[inline(always)]
-fn kernel_gradient_body<L: Lanes>(
-    conv: &Conv2D,
-    image: &[f32],
-    spread: &[f32],
-    kernel: &mut [f32],
-) {
-    for group in 0..conv.groups {
-        group_gradient::<L>(conv, image, spread, kernel, group);
-    }
-}
-
-/// One group's part of the kernel's gradient.
-#[inline(always)]
-fn group_gradient<L: Lanes>(
-    conv: &Conv2D,
-    image: &[f32],
-    spread: &[f32],
-    kernel: &mut [f32],
-    group: usize,
-) {
-    let ([rows, columns, channels], inputs) = (conv.output(), conv.input[2]);
-    let [group_inputs, filters] = conv.group();
-    let (first_input, first) = (group * group_inputs, group * filters);
-    let (width, spread_width) = (conv.padded()[1] * inputs, conv.mirrored().input[1] * channels);
-    let (counts, steps) = conv.tap_loops();
-    for outer in 0..counts[0] * counts[1] {
-        let (i, j) = (outer / counts[1], outer % counts[1]);
-        for (tap, count) in even_parts(counts[2], L::ROWS) {
-            for channel in (0..filters).step_by(COLUMNS) {
-                let tile = Tile {
-                    counts: [rows, 1, columns],
-                    a: image,
-                    a_at: i * steps[0] + j * steps[1] + first_input + tap,
-                    a_row: 1,
-                    a_steps: [conv.strides[0] * width, 0, conv.strides[1] * inputs],
-                    b: spread,
-                    b_at: conv.spread_index(0, 0) + first + channel,
-                    b_steps: [conv.strides[0] * spread_width, 0, conv.strides[1] * channels],
-                };
-                let to = &mut kernel[(outer * counts[2] + tap) * channels + first + channel..];
-                let (start, columns) = (Start::Sum, filters - channel);
-                Product { tile, start, relu: false, to, stride: channels, columns }
-                    .compute::<L>(count);
-            }
-        }
-    }
 }

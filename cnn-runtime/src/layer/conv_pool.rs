@@ -9,10 +9,10 @@ use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, Distances, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, STOPPED, Short,
-    Sink, Vector, Windows, gather, list, scatter, store_rows, total, unrolled, vectorized,
+    COLUMNS, Distances, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, Pixels, STOPPED,
+    Short, Sink, Vector, Windows, gather, list, scatter, store_rows, total, unrolled, vectorized,
 };
-use crate::team::Team;
+use crate::team::{Team, in_two};
 
 /// The most places in a window.
 pub const MAX_WINDOW: usize = STOPPED as usize;
@@ -191,17 +191,11 @@ impl ConvPool {
 
     /// Half of the rows on each of two threads, which have half of the scratch each.
     pub(super) fn in_two(&self, packed: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
-        let [rows, columns, channels] = self.output();
-        let half = rows / 2;
-        let (upper, lower) = y.split_at_mut(half * columns * channels);
-        let (left, right) = scratch.split_at_mut(scratch.len() / 2);
-        let part = |first: usize, end: usize, y: &mut [f32], scratch: &mut [f32]| {
-            if first < end {
-                let (conv, inputs) = self.conv.rows(first * self.pool[0]..end * self.pool[0]);
-                Self { conv, ..*self }.forward(packed, &x[inputs], y, None, scratch);
-            }
-        };
-        rayon::join(|| part(0, half, upper, left), || part(half, rows, lower, right));
+        let rows = self.output()[0];
+        in_two(rows, rows / 2, y, scratch, |rows, y, scratch| {
+            let (conv, inputs) = self.conv.rows(rows.start * self.pool[0]..rows.end * self.pool[0]);
+            Self { conv, ..*self }.forward(packed, &x[inputs], y, None, scratch);
+        });
     }
 
     /// One image: adds to the shard's `gradients`, and writes the input's gradient `dx` if there is
@@ -260,6 +254,17 @@ impl ConvPool {
     /// Whether a kernel's gradient is no work for lists.
     const fn is_short(&self) -> bool {
         self.pool[0] == 2 && self.pool[1] == 2 && self.conv.taps() <= COLUMNS
+    }
+
+    /// How the pixels of its windows lie in the padded image.
+    const fn pixels<'a>(&self, image: &'a [f32]) -> Pixels<'a> {
+        let (conv, line) = (&self.conv, self.conv.padded()[1] * self.conv.input[2]);
+        Pixels {
+            image,
+            line,
+            steps: [conv.strides[0] * line, conv.strides[1] * conv.input[2]],
+            kernel: [conv.kernel[0], conv.kernel[1] * conv.input[2]],
+        }
     }
 
     /// How a patch lies in the padded image.
@@ -404,17 +409,8 @@ fn forward_body<L: Lanes>(
     for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
         let (filter, bias) = (p * COLUMNS, &bias[p * COLUMNS..]);
         if Windows::fit::<L>() && this.pool == [2, 2] {
-            let line = conv.padded()[1] * conv.input[2];
-            let windows = Windows {
-                image,
-                line,
-                steps: [conv.strides[0] * line, conv.strides[1] * conv.input[2]],
-                kernel: [conv.kernel[0], conv.kernel[1] * conv.input[2]],
-                panel,
-                bias,
-                filter,
-                size: [output[0], output[1]],
-            };
+            let (pixels, size) = (this.pixels(image), [output[0], output[1]]);
+            let windows = Windows { pixels, panel, bias, filter, size };
             windows.convolve::<L>(&mut pooled);
         } else {
             pool_rows::<L>(&conv, image, panel, bias, filter, this.pool, rows, &mut pooled);
@@ -455,9 +451,10 @@ impl ConvPool {
     #[inline(always)]
     fn window_starts(&self, starts: &mut [f32]) {
         let ([_, columns, _], [down, across]) = (self.output(), self.pool);
-        let ([sy, sx], [_, width]) = (self.conv.strides, self.conv.padded());
-        let (down, across) =
-            (down * sy * width * self.conv.input[2], across * sx * self.conv.input[2]);
+        let [down, across] = {
+            let steps = self.pixels(&[]).steps;
+            [down * steps[0], across * steps[1]]
+        };
         for (row, starts) in starts.chunks_exact_mut(columns).enumerate() {
             for (column, start) in starts.iter_mut().enumerate() {
                 *start = f32::from_bits((row * down + column * across) as u32);
@@ -502,17 +499,8 @@ fn backward_body<L: Lanes>(
     }
     let (patch_gradients, bias) = gradients.split_at_mut(conv.filters * this.patch());
     if this.is_short() {
-        let line = conv.padded()[1] * conv.input[2];
-        let short = Short {
-            image,
-            line,
-            steps: [conv.strides[0] * line, conv.strides[1] * conv.input[2]],
-            kernel: [conv.kernel[0], conv.kernel[1] * conv.input[2]],
-            run: this.run(),
-            windows: this.output(),
-            route,
-            dy,
-        };
+        let (pixels, windows) = (this.pixels(image), this.output());
+        let short = Short { pixels, run: this.run(), windows, route, dy };
         short.gradient::<L>(patch_gradients, bias);
         if dx.is_none() {
             return;

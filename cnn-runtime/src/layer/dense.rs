@@ -9,7 +9,7 @@ use crate::kernel::matmul::{
 };
 use crate::kernel::simd::COLUMNS;
 use crate::network::Rows;
-use crate::team::Team;
+use crate::team::{Team, in_two};
 
 /// Kernel rows whose gradients one task makes.
 const TASK_ROWS: usize = 48;
@@ -126,17 +126,12 @@ impl Dense {
     pub(super) fn in_two(&self, packed: &[f32], x: &[f32], y: &mut [f32]) {
         let packed = &packed[self.at.packed..][..self.packed_len()];
         let (panels, bias) = packed.split_at(panels_len(self.inputs, self.units));
-        let half = self.units.div_ceil(COLUMNS) / 2 * COLUMNS;
-        let (left, right) = y.split_at_mut(half);
-        let part = |first: usize, y: &mut [f32]| {
-            let (panels, bias) = (&panels[first * self.inputs..], &bias[first..]);
-            let columns = y.len();
-            let panels = &panels[..panels_len(self.inputs, columns)];
-            if columns > 0 {
-                multiply(x, self.inputs, panels, bias, self.relu, y, columns);
-            }
-        };
-        rayon::join(|| part(0, left), || part(half, right));
+        let middle = self.units.div_ceil(COLUMNS) / 2 * COLUMNS;
+        in_two(self.units, middle, y, &mut [], |units, y, _| {
+            let panels = &panels[units.start * self.inputs..];
+            let panels = &panels[..panels_len(self.inputs, units.len())];
+            multiply(x, self.inputs, panels, &bias[units.start..], self.relu, y, units.len());
+        });
     }
 
     /// Any number of images: turns `dy`, the gradient of the output `y`, into that before the relu,

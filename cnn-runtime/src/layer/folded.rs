@@ -11,7 +11,6 @@ use crate::team::Team;
 pub struct Folded {
     conv: Conv2D,
     norm: BatchNormalization,
-    sum: bool,
     relu: bool,
 }
 
@@ -19,16 +18,10 @@ impl Folded {
     /// `conv` has no relu, and the channels of `norm`, the last axis, are its filters.
     #[must_use]
     pub const fn new(conv: Conv2D, norm: BatchNormalization) -> Self {
-        Self { conv, norm, sum: false, relu: norm.has_relu() }
+        Self { conv, norm, relu: norm.has_relu() }
     }
 
-    /// Added to another array.
-    #[must_use]
-    pub const fn sum(self) -> Self {
-        Self { sum: true, ..self }
-    }
-
-    /// Followed by a relu.
+    /// Followed by a relu, behind the sum if there is one.
     #[must_use]
     pub const fn relu(self) -> Self {
         Self { relu: true, ..self }
@@ -62,12 +55,7 @@ impl Folded {
         y: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let conv = self.conv();
-        if self.sum {
-            conv.predict_then(team, packed, x, y, scratch, &self.then(other));
-        } else {
-            conv.predict(team, packed, x, y, scratch);
-        }
+        self.conv(other).predict_then(team, packed, x, y, scratch, &self.then(other));
     }
 
     /// The same by two threads, whatever its size.
@@ -80,23 +68,19 @@ impl Folded {
         y: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let then = self.then(other);
-        self.conv().in_two(packed, x, y, scratch, &|first, y: &mut [f32]| {
-            if self.sum {
-                then(first, y);
-            }
-        });
+        self.conv(other).in_two(packed, x, y, scratch, &self.then(other));
     }
 
     /// The convolution, with the relu unless a sum comes before that.
-    const fn conv(&self) -> Conv2D {
-        if self.relu && !self.sum { self.conv.relu() } else { self.conv }
+    const fn conv(&self, other: Option<&[f32]>) -> Conv2D {
+        if self.relu && other.is_none() { self.conv.relu() } else { self.conv }
     }
 
-    /// Adds `other` to a part of the output, which starts at its float `first`.
+    /// What becomes of a part of the output, which starts at its float `first`.
     fn then(&self, other: Option<&[f32]>) -> impl Fn(usize, &mut [f32]) + Sync {
-        let (other, relu) = (other.unwrap_or_default(), self.relu);
+        let relu = self.relu;
         move |first, y| {
+            let Some(other) = other else { return };
             elementwise::add(y, &other[first..][..y.len()]);
             if relu {
                 elementwise::relu(y);

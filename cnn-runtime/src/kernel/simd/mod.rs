@@ -30,7 +30,7 @@ pub(crate) use tile::{
     COLUMNS, Product, ROWS, Start, Tile, load_columns, relu_rows, row_times_panels, store_rows,
     with_rows,
 };
-pub(crate) use windows::{Sink, Windows};
+pub(crate) use windows::{Pixels, Sink, Windows};
 
 /// Floats in one [`Lanes`] value, on every path.
 pub(crate) const LANES: usize = 8;

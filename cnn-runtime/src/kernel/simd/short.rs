@@ -1,19 +1,13 @@
 //! The gradient of a short kernel behind pooling. It has few taps, so that every gradient meeting every
 //! pixel of its window, with zeros at the three that lost, is less work than listing which won.
 
-use super::{COLUMNS, Kernel, Lanes, Vector, unrolled};
+use super::{COLUMNS, Kernel, Lanes, Pixels, Vector, unrolled};
 
 /// What a short kernel's gradient is made of. Windows are two by two pixels, side by side.
 #[derive(Clone, Copy)]
 pub(crate) struct Short<'a> {
-    /// The padded image, and two floats more.
-    pub image: &'a [f32],
-    /// From row to row of the image.
-    pub line: usize,
-    /// Distances in the image from pixel to pixel of a window, down and across.
-    pub steps: [usize; 2],
-    /// The kernel's rows, and the products in each.
-    pub kernel: [usize; 2],
+    /// What it reads.
+    pub pixels: Pixels<'a>,
     /// From row to row of a gradient.
     pub run: usize,
     /// Windows down and across, and channels.
@@ -34,7 +28,7 @@ impl Short<'_> {
     /// Each sum starts at 0 and goes over windows and their pixels in order.
     #[inline(always)]
     pub(crate) fn gradient<L: Lanes>(self, patches: &mut [f32], bias: &mut [f32]) {
-        let ([rows, run], mut tap) = (self.kernel, 0);
+        let ([rows, run], mut tap) = (self.pixels.kernel, 0);
         while tap < run {
             let taps = if L::UNROLLED && run - tap > RUNS[1] { RUNS[0] } else { RUNS[1] };
             let mut row = 0;
@@ -106,7 +100,8 @@ impl<L: Lanes, const ROWS: usize, const RUN: usize> Kernel<L> for PartOf<'_, ROW
 impl Part<'_> {
     #[inline(always)]
     fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self) {
-        let Short { image, line, steps: [down, across], windows, route, dy, .. } = self.short;
+        let Short { pixels, windows, route, dy, .. } = self.short;
+        let Pixels { image, line, steps: [down, across], .. } = pixels;
         let [rows, columns, channels] = windows;
         let first = self.row * line + self.tap;
         let last = (2 * rows - 1) * down + (2 * columns - 1) * across + (ROWS - 1) * line + RUN;
@@ -121,13 +116,13 @@ impl Part<'_> {
                     let (winners, values): (V, V) = (load(&route[at..]), load(&dy[at..]));
                     let start = first + 2 * (row * down + column * across);
                     let places = [0, across, down, down + across];
-                    unrolled!(4, place => {
+                    unrolled!([0 1 2 3] 4, place => {
                         let won = winners.same_bits(V::splat(f32::from_bits(place as u32)));
                         let gradient = values.select(won, V::splat(0.0));
                         total = total.add(gradient);
                         // SAFETY: seen above.
                         let x = unsafe { image.as_ptr().add(start + places[place]) };
-                        unrolled!(ROWS, r => unrolled!(RUN, tap => {
+                        unrolled!([0 1 2] ROWS, r => unrolled!([0 1 2 3 4 5] RUN, tap => {
                             // SAFETY: as above.
                             let factor = V::splat(unsafe { *x.add(r * line + tap) });
                             sums[r][tap] = factor.mul_add(gradient, sums[r][tap]);
@@ -136,7 +131,7 @@ impl Part<'_> {
                 }
             }
             let mut own = [[[0.0; COLUMNS]; RUN]; ROWS];
-            unrolled!(ROWS, r => unrolled!(RUN, tap => sums[r][tap].store(&mut own[r][tap])));
+            unrolled!([0 1 2] ROWS, r => unrolled!([0 1 2 3 4 5] RUN, tap => sums[r][tap].store(&mut own[r][tap])));
             let mut own_total = [0.0; COLUMNS];
             total.store(&mut own_total);
             let count = V::LEN.min(channels - channel);
@@ -156,7 +151,7 @@ impl Part<'_> {
         total: &[f32; COLUMNS],
     ) {
         let (row_len, first) = (self.short.run, self.row * self.short.run + self.tap);
-        let len = self.short.kernel[0] * row_len;
+        let len = self.short.pixels.kernel[0] * row_len;
         let taps = run.min(row_len - self.tap);
         let patches = self.patches[channel * len..].chunks_exact_mut(len);
         for (c, patch) in patches.take(count).enumerate() {

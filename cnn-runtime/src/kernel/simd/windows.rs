@@ -19,10 +19,10 @@ pub(crate) trait Sink {
     );
 }
 
-/// A convolution to sixteen filters at the pixels of windows of two by two.
+/// How the pixels of windows lie in an image.
 #[derive(Clone, Copy)]
-pub(crate) struct Windows<'a> {
-    /// The padded image.
+pub(crate) struct Pixels<'a> {
+    /// The padded image, and two floats more.
     pub image: &'a [f32],
     /// From row to row of the image.
     pub line: usize,
@@ -30,6 +30,13 @@ pub(crate) struct Windows<'a> {
     pub steps: [usize; 2],
     /// The kernel's rows, and the products in each. Both at least 1.
     pub kernel: [usize; 2],
+}
+
+/// A convolution to sixteen filters at the pixels of windows of two by two.
+#[derive(Clone, Copy)]
+pub(crate) struct Windows<'a> {
+    /// What it reads.
+    pub pixels: Pixels<'a>,
     /// A row of sixteen floats for each product.
     pub panel: &'a [f32],
     /// Sixteen floats.
@@ -96,7 +103,7 @@ impl<L: Lanes, S: Sink, const N: usize> Kernel<L> for PartsOf<'_, S, N> {
     fn run(self) {
         let Parts { windows, first, count, sink } = self.0;
         windows.check(first + count * N);
-        let [down, across] = windows.steps;
+        let [down, across] = windows.pixels.steps;
         let bias = L::Wide::load(windows.bias);
         for row in 0..windows.size[0] {
             for part in 0..count {
@@ -114,10 +121,10 @@ impl Windows<'_> {
     /// Whether what `columns` windows of each row read lies in image and panel.
     #[inline(always)]
     fn check(&self, columns: usize) {
-        let ([down, across], [height, run]) = (self.steps, self.kernel);
+        let Pixels { image, line, steps: [down, across], kernel: [height, run] } = self.pixels;
         assert!(height > 0 && run > 0 && self.size[0] > 0 && columns > 0);
         let pixel = (2 * self.size[0] - 1) * down + (2 * columns - 1) * across;
-        assert!(pixel + (height - 1) * self.line + run <= self.image.len());
+        assert!(pixel + (height - 1) * line + run <= image.len());
         assert!(height * run * COLUMNS <= self.panel.len());
     }
 
@@ -128,29 +135,29 @@ impl Windows<'_> {
     #[inline(always)]
     unsafe fn sums<W: Vector, const N: usize>(&self, at: usize, bias: W) -> [[W; PIXELS]; N] {
         const { assert!(W::LEN == COLUMNS) };
-        let [down, across] = self.steps;
+        let Pixels { image, line, steps: [down, across], kernel: [height, run] } = self.pixels;
         let mut sums = [[bias; PIXELS]; N];
         let mut b = self.panel.as_ptr();
-        let mut a = self.image.as_ptr().wrapping_add(at);
-        for _ in 0..self.kernel[0] {
+        let mut a = image.as_ptr().wrapping_add(at);
+        for _ in 0..height {
             // SAFETY: the caller's promise; pointers step past the end only by wrapping arithmetic.
             unsafe {
                 let mut firsts = [a; N];
-                unrolled!(N, i => firsts[i] = a.wrapping_add(2 * i * across));
-                for _ in 0..self.kernel[1] {
+                unrolled!([0 1 2 3] N, i => firsts[i] = a.wrapping_add(2 * i * across));
+                for _ in 0..run {
                     let columns = W::read(b);
-                    unrolled!(N, i => {
+                    unrolled!([0 1 2 3] N, i => {
                         let places = [0, across, down, down + across];
-                        unrolled!(PIXELS, pixel => {
+                        unrolled!([0 1 2 3] PIXELS, pixel => {
                             let factor = *firsts[i].add(places[pixel]);
                             sums[i][pixel] = W::splat(factor).mul_add(columns, sums[i][pixel]);
                         });
                     });
-                    unrolled!(N, i => firsts[i] = advance(firsts[i], 1));
+                    unrolled!([0 1 2 3] N, i => firsts[i] = advance(firsts[i], 1));
                     b = b.wrapping_add(COLUMNS);
                 }
             }
-            a = a.wrapping_add(self.line);
+            a = a.wrapping_add(line);
         }
         sums
     }

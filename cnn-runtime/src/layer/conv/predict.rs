@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Conv2D;
-use crate::team::Team;
+use crate::team::{Team, in_two};
 
 impl Conv2D {
     /// One image, by one thread or two.
@@ -46,18 +46,13 @@ impl Conv2D {
     ) {
         let [rows, columns, channels] = self.output();
         // A row of Winograd's tiles makes two rows.
-        let half = if self.winograd { (rows.div_ceil(4) * 2).min(rows) } else { rows / 2 };
-        let middle = half * columns * channels;
-        let (upper, lower) = y.split_at_mut(middle);
-        let (left, right) = scratch.split_at_mut(scratch.len() / 2);
-        let part = |rows: Range<usize>, first: usize, y: &mut [f32], scratch: &mut [f32]| {
-            if !rows.is_empty() {
-                let (part, inputs) = self.rows(rows);
-                part.forward(packed, &x[inputs], y, scratch);
-                then(first, y);
-            }
-        };
-        rayon::join(|| part(0..half, 0, upper, left), || part(half..rows, middle, lower, right));
+        let middle = if self.winograd { (rows.div_ceil(4) * 2).min(rows) } else { rows / 2 };
+        in_two(rows, middle, y, scratch, |rows, y, scratch| {
+            let first = rows.start * columns * channels;
+            let (part, inputs) = self.rows(rows);
+            part.forward(packed, &x[inputs], y, scratch);
+            then(first, y);
+        });
     }
 
     /// The convolution that makes some rows of the output, and the part of the input that it takes.

@@ -49,7 +49,6 @@ fn layer(entry: &Entry) -> Folded {
     let norm = if entry.center { norm } else { norm.no_center() };
     let norm = if entry.scale { norm } else { norm.no_scale() };
     let layer = Folded::new(entry.conv, if entry.relu && !entry.sum { norm.relu() } else { norm });
-    let layer = if entry.sum { layer.sum() } else { layer };
     let layer = if entry.relu && entry.sum { layer.relu() } else { layer };
     layer.packed_at(AT.packed)
 }
