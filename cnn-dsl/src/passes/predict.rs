@@ -183,13 +183,10 @@ impl Predict {
         for life in lives.iter_mut().flatten() {
             life.rows &= together > 1;
             if life.rows {
-                // A chain goes through all of its calls for one image, then for the next.
-                let chain = |call: usize| call.checked_sub(1).and_then(|call| chains.get(call));
-                while life.first > 1 && chain(life.first - 1) == chain(life.first) {
+                // A chain goes through all of its calls for one image, then for the next, so that what
+                // it leaves has its place from the chain's first call on.
+                while life.first > 1 && chains[life.first - 2] == chains[life.first - 1] {
                     life.first -= 1;
-                }
-                while life.last + 1 < end && chain(life.last + 1) == chain(life.last) {
-                    life.last += 1;
                 }
             }
         }
