@@ -63,7 +63,9 @@ fn play(plan: &Plan, what: &str) {
             arena.call(&chain[0], 0..images, what);
         } else {
             for image in 0..images {
-                chain.iter().for_each(|call| arena.call(call, image..image + 1, what));
+                for call in chain {
+                    arena.call(call, image..image + 1, what);
+                }
             }
         }
         for call in chain {
