@@ -152,18 +152,18 @@ impl Code<'_> {
         let inputs: Vec<TokenStream> =
             call.inputs.iter().map(|&input| self.predict_array(input, step, false)).collect();
         let x = &inputs[0];
+        let scratch =
+            if self.plan.predict.scratch > 0 { quote!(s.scratch,) } else { quote!(&mut [],) };
         if call.folded.is_some() {
             let constant = self.folded_constant(call);
             let other = inputs.get(1).map_or_else(|| quote!(None), |other| quote!(Some(#other)));
-            return quote!(#constant.predict(team, packed, #x, #other, #output, s.scratch););
+            return quote!(#constant.predict(team, packed, #x, #other, #output, #scratch););
         }
         let constant = ident(&step.constant);
         let packed = step.op.sizes.is_some().then(|| quote!(packed,));
         if step.op.kind == "Dense" {
             return quote!(#constant.predict(team, packed, #x, #output););
         }
-        let scratch =
-            if self.plan.predict.scratch > 0 { quote!(s.scratch,) } else { quote!(&mut [],) };
         if SHARED.contains(&step.op.kind) {
             return quote!(#constant.predict(team, packed, #x, #output, #scratch););
         }
