@@ -2,7 +2,7 @@
 //! leaves the first-level cache.
 
 use super::tile::{OfRows, by_rows, tile};
-use super::{COLUMNS, Lanes, Tile, Vector, load_columns, store_rows, unrolled};
+use super::{COLUMNS, Lanes, Tile, Vector, load_columns, prefetch, store_rows, unrolled};
 use crate::kernel::rmsprop::Rule;
 
 /// Some rows by sixteen columns of a kernel.
@@ -35,6 +35,16 @@ impl OfRows for Descent<'_> {
     #[inline(always)]
     fn run<L: Lanes, const R: usize>(self) {
         let Descent { tile: product, rule, weights, squares, stride, columns, packed } = self;
+        // What the step meets is on its way while the product is made.
+        let last = COLUMNS.min(columns) - 1;
+        for row in 0..R {
+            let at = row * stride;
+            for floats in [&*squares, &*weights] {
+                prefetch(&floats[at]);
+                prefetch(&floats[at + last]);
+            }
+            prefetch(&packed[row * COLUMNS]);
+        }
         let sums = tile::<L::Wide, R>(product, [L::Wide::splat(0.0); R]);
         let mut gradient = [[0.0; COLUMNS]; R];
         unrolled!(R, row => sums[row].store(&mut gradient[row]));

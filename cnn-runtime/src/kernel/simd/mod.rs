@@ -94,6 +94,19 @@ pub(crate) trait Vector: Copy {
     }
 }
 
+/// Asks for the cache line of a float that is needed soon.
+#[inline(always)]
+pub(super) fn prefetch(float: &f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instruction, which reads nothing by itself.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(float).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = float;
+}
+
 /// Repeats `$body` with the constant `$i` from 0 to `$n - 1`, at most 17: the compiler does not unroll
 /// loops as long as these by itself, and without it arrays of vectors would live in memory.
 ///
