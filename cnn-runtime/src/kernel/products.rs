@@ -3,22 +3,32 @@
 //! Images lie in panels of sixteen, with a row of sixteen numbers for each input or unit: both
 //! factors of every product are then read side by side, whatever the layer's width.
 
+use ndarray::ArrayViewMut3;
+
 use super::matmul::{DEPTH, even_parts, transpose_panel};
-use super::rmsprop::Rule;
-use super::simd::{COLUMNS, Descent, Lanes, Product, Start, Tile, vectorized};
+use super::rmsprop::{Rule, step_body};
+use super::simd::{
+    COLUMNS, Descent, LANES, LIST_SLACK, Lanes, Listed, LiveProduct, Patch, Product, Start, Tile,
+    Vector, gather_in_order, load_columns, prefetch, vectorized,
+};
 
 vectorized! {
     /// Sixteen units for all images: `y[image, unit] = bias[unit] + sum over inputs of x * kernel`,
-    /// then relu if asked. `images` are panels of `inputs` rows, `panel` is the kernel's, and `y` has
-    /// sixteen floats for each image, in whole panels; no bias if it is empty.
+    /// then relu if asked. `images` are panels of `inputs` rows, `live` has a list of each by
+    /// [`list_live`], `panel` is the kernel's, and `y` has sixteen floats for each image, in whole panels;
+    /// no bias if it is empty.
     pub(crate) fn forward(
         images: &[f32],
+        live: &[f32],
         inputs: usize,
         panel: &[f32],
         bias: &[f32],
         relu: bool,
         y: &mut [f32],
     ) = forward_body;
+
+    /// A list for [`forward`], of [`live_len`] floats, of the inputs of a panel of images.
+    pub(crate) fn list_live(panel: &[f32], live: &mut [f32]) = list_live_body;
 
     /// The gradients of some inputs, at most sixteen, for all images: `dx[image, input] = sum over
     /// units of dy * kernel`. `kernel` holds those inputs' rows, `images` the outputs' gradients in
@@ -30,14 +40,14 @@ vectorized! {
     /// images of x * dy`.
     pub(crate) fn gradients(outer: Outer<'_>, gradient: &mut [f32]) = gradients_body;
 
-    /// The same, and at once the optimizer's step. `packed` gives for each panel of units those rows'
-    /// place in it.
+    /// The same, and at once the optimizer's step. `packed` is, panel by panel, those rows' place in it:
+    /// panels x rows x 16.
     pub(crate) fn descend(
         outer: Outer<'_>,
         rule: Rule,
         weights: &mut [f32],
         squares: &mut [f32],
-        packed: &mut dyn Iterator<Item = &mut [f32]>,
+        packed: ArrayViewMut3<'_, f32>,
     ) = descend_body;
 }
 
@@ -75,11 +85,49 @@ impl<'a> Outer<'a> {
             b_steps: [square, 0, COLUMNS],
         }
     }
+
+    /// Whether most of the inputs of `rows` rows are zero, and lists of the others are short enough.
+    #[inline(always)]
+    fn is_sparse(&self, rows: usize) -> bool {
+        let groups = self.images.chunks_exact(self.inputs * COLUMNS);
+        let images = groups.len() * COLUMNS;
+        let inputs = groups.map(|group| &group[self.first * COLUMNS..][..rows * COLUMNS]);
+        let live: usize = inputs.map(|inputs| inputs.iter().filter(|x| **x != 0.0).count()).sum();
+        images <= LISTED && self.units <= ROW && 5 * live < 3 * rows * images
+    }
+
+    /// One row's gradients, from the images alone in which its input is not zero: the terms that are
+    /// left out are zeros, and the others are added in the same order.
+    #[inline(always)]
+    fn sum_live<L: Lanes>(&self, row: usize, sums: &mut [f32]) {
+        let (mut values, mut images) = ([0.0; LISTED], 0);
+        for group in self.images.chunks_exact(self.inputs * COLUMNS) {
+            let inputs = &group[(self.first + row) * COLUMNS..][..COLUMNS];
+            values[images..images + COLUMNS].copy_from_slice(inputs);
+            images += COLUMNS;
+        }
+        let [mut places, mut live] = [[0.0; LISTED + LIST_SLACK]; 2];
+        let len = L::pick(None, &values[..images], &mut places, &mut live);
+        for place in &mut places[..len] {
+            *place = f32::from_bits(place.to_bits() * COLUMNS as u32);
+        }
+        let listed = Listed { places: &places[..len], gradients: &live[..len] };
+        let patch = Patch { run: COLUMNS / LANES, stride: self.stride };
+        sums.fill(0.0);
+        gather_in_order::<L>(listed, self.gradients, patch, sums);
+    }
 }
+
+/// The most images that a list of those with a live input names.
+const LISTED: usize = 256;
+
+/// The most units of a row of gradients made at once.
+const ROW: usize = 1024;
 
 #[inline(always)]
 fn forward_body<L: Lanes>(
     images: &[f32],
+    live: &[f32],
     inputs: usize,
     panel: &[f32],
     bias: &[f32],
@@ -88,30 +136,67 @@ fn forward_body<L: Lanes>(
 ) {
     for from in (0..inputs).step_by(DEPTH) {
         let depth = (inputs - from).min(DEPTH);
-        for (group, images) in images.chunks_exact(inputs * COLUMNS).enumerate() {
-            for (row, count) in even_parts(COLUMNS, L::ROWS) {
-                let tile = Tile {
-                    counts: [1, 1, depth],
-                    a: images,
-                    a_at: from * COLUMNS + row,
-                    a_row: 1,
-                    a_steps: [0, 0, COLUMNS],
-                    b: panel,
-                    b_at: from * COLUMNS,
-                    b_steps: [0, 0, COLUMNS],
-                };
+        let lists = live.chunks_exact(live_len(inputs));
+        let groups = images.chunks_exact(inputs * COLUMNS).zip(lists);
+        for ((images, live), y) in groups.zip(y.chunks_exact_mut(COLUMNS * COLUMNS)) {
+            let live = few_live(live, inputs).map(|live| {
+                let before = |end: usize| live.partition_point(|at| (at.to_bits() as usize) < end);
+                &live[before(from)..before(from + depth)]
+            });
+            for (first, count) in even_parts(COLUMNS, L::ROWS) {
                 let start = match (from, bias) {
                     (0, []) => Start::Zero,
                     (0, bias) => Start::Bias(bias),
                     _ => Start::Sum,
                 };
                 let relu = relu && from + depth == inputs;
-                let to = &mut y[(group * COLUMNS + row) * COLUMNS..];
+                let to = &mut y[first * COLUMNS..];
+                if let Some(live) = live {
+                    LiveProduct { live, images, panel, first, start, relu, to }.compute::<L>(count);
+                    continue;
+                }
+                let tile = Tile {
+                    counts: [1, 1, depth],
+                    a: images,
+                    a_at: from * COLUMNS + first,
+                    a_row: 1,
+                    a_steps: [0, 0, COLUMNS],
+                    b: panel,
+                    b_at: from * COLUMNS,
+                    b_steps: [0, 0, COLUMNS],
+                };
                 Product { tile, start, relu, to, stride: COLUMNS, columns: COLUMNS }
                     .compute::<L>(count);
             }
         }
     }
+}
+
+/// Floats of the list of sixteen images' live inputs.
+pub(crate) const fn live_len(inputs: usize) -> usize {
+    inputs.next_multiple_of(COLUMNS) + COLUMNS
+}
+
+/// Lists, as `u32` bits, how many of a panel's inputs are not zero in all of the sixteen images, and then
+/// which.
+#[inline(always)]
+fn list_live_body<L: Lanes>(panel: &[f32], live: &mut [f32]) {
+    let (count, list) = live.split_at_mut(1);
+    let mut len = 0;
+    for (input, images) in panel.chunks_exact(COLUMNS).enumerate() {
+        list[len] = f32::from_bits(input as u32);
+        len += usize::from(images.iter().fold(false, |live, x| live | (*x != 0.0)));
+    }
+    count[0] = f32::from_bits(len as u32);
+}
+
+/// What [`list_live`] listed, if it is less than three quarters of all: otherwise a list takes longer to
+/// read than it saves.
+#[inline(always)]
+fn few_live(live: &[f32], inputs: usize) -> Option<&[f32]> {
+    let (count, list) = live.split_at(1);
+    let count = count[0].to_bits() as usize;
+    (4 * count < 3 * inputs).then(|| &list[..count])
 }
 
 #[inline(always)]
@@ -160,10 +245,14 @@ fn descend_body<L: Lanes>(
     rule: Rule,
     weights: &mut [f32],
     squares: &mut [f32],
-    packed: &mut dyn Iterator<Item = &mut [f32]>,
+    mut packed: ArrayViewMut3<'_, f32>,
 ) {
     let units = outer.units;
-    for (unit, packed) in (0..units).step_by(COLUMNS).zip(packed) {
+    if outer.is_sparse(weights.len() / units) {
+        return descend_live::<L>(outer, rule, weights, squares, packed);
+    }
+    for (unit, packed) in (0..units).step_by(COLUMNS).zip(packed.outer_iter_mut()) {
+        let packed = packed.into_slice().expect("rows of a panel lie side by side");
         for (row, count) in even_parts(weights.len() / units, L::ROWS) {
             Descent {
                 tile: outer.tile(row, unit),
@@ -175,6 +264,36 @@ fn descend_body<L: Lanes>(
                 packed: &mut packed[row * COLUMNS..],
             }
             .go::<L>(count);
+        }
+    }
+}
+
+/// [`descend`] row by row, from live inputs alone.
+#[inline(always)]
+fn descend_live<L: Lanes>(
+    outer: Outer<'_>,
+    rule: Rule,
+    weights: &mut [f32],
+    squares: &mut [f32],
+    mut packed: ArrayViewMut3<'_, f32>,
+) {
+    let units = outer.units;
+    let mut sums = [0.0; ROW];
+    let rows = weights.chunks_exact_mut(units).zip(squares.chunks_exact_mut(units));
+    for (row, (weights, squares)) in rows.enumerate() {
+        // What the step meets is on its way while the sums are made.
+        for (p, unit) in (0..units).step_by(COLUMNS).enumerate() {
+            prefetch(&weights[unit]);
+            prefetch(&squares[unit]);
+            prefetch(&packed[[p, row, 0]]);
+        }
+        outer.sum_live::<L>(row, &mut sums[..units.next_multiple_of(COLUMNS)]);
+        step_body::<L>(rule, weights, &sums[..units], squares);
+    }
+    for (unit, packed) in (0..units).step_by(COLUMNS).zip(packed.outer_iter_mut()) {
+        let packed = packed.into_slice().expect("rows of a panel lie side by side");
+        for (weights, packed) in weights.chunks_exact(units).zip(packed.chunks_mut(COLUMNS)) {
+            load_columns::<L::Wide>(&weights[unit..], units - unit).store(packed);
         }
     }
 }

@@ -50,9 +50,17 @@ impl Dense {
     /// The outputs of all images, for [`take`](Self::take), from their inputs `x`.
     pub fn couple(&self, packed: &[f32], x: Rows<'_>, exchange: &mut Exchange) {
         let (images, groups) = (exchange.images(), x.count.div_ceil(COLUMNS));
-        let Parts { x: panels, y, .. } = self.parts(exchange);
+        // The inputs' gradients come later.
+        let Parts { x: panels, y, dx: live, .. } = self.parts(exchange);
         let panels = &mut panels[..groups * COLUMNS * self.inputs];
-        gather(x, self.inputs, panels);
+        let lists = live.par_chunks_exact_mut(products::live_len(self.inputs));
+        panels.par_chunks_exact_mut(self.inputs * COLUMNS).zip(lists).enumerate().for_each(
+            |(group, (panel, live))| {
+                turn(x, self.inputs, group, panel);
+                products::list_live(panel, live);
+            },
+        );
+        let live = &*live;
         let packed = &packed[self.at.packed..][..self.packed_len()];
         let (kernel, bias) = packed.split_at(panels_len(self.inputs, self.units));
         let kernel = kernel.par_chunks_exact(self.inputs * COLUMNS);
@@ -61,7 +69,7 @@ impl Dense {
             |(p, (y, kernel))| {
                 let bias = if self.bias { &bias[p * COLUMNS..][..COLUMNS] } else { &[] };
                 let y = &mut y[..groups * COLUMNS * COLUMNS];
-                products::forward(panels, self.inputs, kernel, bias, self.relu, y);
+                products::forward(panels, live, self.inputs, kernel, bias, self.relu, y);
             },
         );
     }
@@ -135,13 +143,10 @@ impl Dense {
                 .zip(packed)
                 .zip(dx)
                 .enumerate()
-                .for_each(|(p, (((weights, squares), mut packed), dx))| {
+                .for_each(|(p, (((weights, squares), packed), dx))| {
                     back(weights, dx);
                     let outer = Outer { first: p * COLUMNS, ..outer };
-                    let mut packed = packed
-                        .outer_iter_mut()
-                        .map(|rows| rows.into_slice().expect("rows of a panel lie side by side"));
-                    products::descend(outer, rule, weights, squares, &mut packed);
+                    products::descend(outer, rule, weights, squares, packed);
                 });
         } else {
             gradients[tensor.clone()]
@@ -178,11 +183,15 @@ impl Dense {
 
 /// Puts rows of `width` floats into panels of sixteen images, zeros where there are fewer.
 fn gather(rows: Rows<'_>, width: usize, panels: &mut [f32]) {
-    panels.par_chunks_exact_mut(width * COLUMNS).enumerate().for_each(|(group, panel)| {
-        let first = group * COLUMNS;
-        let images = first..rows.count.min(first + COLUMNS);
-        transpose_panel(panel, &images.map(|image| rows.row(image, width)));
-    });
+    let panels = panels.par_chunks_exact_mut(width * COLUMNS).enumerate();
+    panels.for_each(|(group, panel)| turn(rows, width, group, panel));
+}
+
+/// One panel of [`gather`].
+fn turn(rows: Rows<'_>, width: usize, group: usize, panel: &mut [f32]) {
+    let first = group * COLUMNS;
+    let images = first..rows.count.min(first + COLUMNS);
+    transpose_panel(panel, &images.map(|image| rows.row(image, width)));
 }
 
 /// Sixteen columns from `first` on of all rows, zeros where there are none.

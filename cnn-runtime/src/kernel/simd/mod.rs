@@ -10,6 +10,7 @@
 mod channels;
 mod descent;
 mod groups;
+mod live;
 mod short;
 mod sparse;
 mod tile;
@@ -22,9 +23,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
 pub(crate) use descent::Descent;
 pub(crate) use groups::GroupsMut;
+pub(crate) use live::LiveProduct;
 pub(crate) use short::Short;
 pub(crate) use sparse::{
-    Distances, LIST_SLACK, Left, Listed, Patch, STOPPED, gather, list, scatter, total,
+    Distances, LIST_SLACK, Left, Listed, Patch, STOPPED, gather, gather_in_order, list, scatter,
+    total,
 };
 pub(crate) use tile::{
     COLUMNS, Product, ROWS, Start, Tile, load_columns, relu_rows, row_times_panels, store_rows,
@@ -96,7 +99,7 @@ pub(crate) trait Vector: Copy {
 
 /// Asks for the cache line of a float that is needed soon.
 #[inline(always)]
-pub(super) fn prefetch(float: &f32) {
+pub(crate) fn prefetch(float: &f32) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has the instruction, which reads nothing by itself.
     unsafe {
@@ -161,21 +164,21 @@ pub(crate) trait Lanes: Vector {
         unsafe { sparse::list_pixels(left, places, values) }
     }
 
-    /// Lists the channels, as `u32` bits, whose winner is `place` and whose gradient is not zero, and
-    /// those gradients. Gives the list's length; behind it the arrays have room for [`LIST_SLACK`].
+    /// Lists where `values` are not zero, as `u32` bits, and those values; with `winners` only where a
+    /// winner is the place given. Gives the list's length; behind it the arrays have room for
+    /// [`LIST_SLACK`].
     #[inline(always)]
     fn pick(
-        winners: &[f32],
-        gradients: &[f32],
-        place: u32,
-        channels: &mut [f32],
-        values: &mut [f32],
+        winners: Option<(&[f32], u32)>,
+        values: &[f32],
+        at: &mut [f32],
+        picked: &mut [f32],
     ) -> usize {
         let mut len = 0;
-        for (channel, (winner, &gradient)) in winners.iter().zip(gradients).enumerate() {
-            if winner.to_bits() == place && gradient != 0.0 {
-                channels[len] = f32::from_bits(channel as u32);
-                values[len] = gradient;
+        for (index, &value) in values.iter().enumerate() {
+            if value != 0.0 && winners.is_none_or(|(all, place)| all[index].to_bits() == place) {
+                at[len] = f32::from_bits(index as u32);
+                picked[len] = value;
                 len += 1;
             }
         }

@@ -209,7 +209,7 @@ pub(super) fn by_rows<L: Lanes>(work: impl OfRows, rows: usize) {
     dispatch!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
 }
 
-struct Rows<W, const R: usize>(W);
+pub(super) struct Rows<W, const R: usize>(pub W);
 
 impl<L: Lanes, W: OfRows, const R: usize> Kernel<L> for Rows<W, R> {
     #[inline(always)]
@@ -221,14 +221,24 @@ impl<L: Lanes, W: OfRows, const R: usize> Kernel<L> for Rows<W, R> {
 impl OfRows for Product<'_> {
     #[inline(always)]
     fn run<L: Lanes, const R: usize>(self) {
-        let Product { tile: product, start, relu, to, stride, columns } = self;
-        let sums = match start {
-            Start::Zero => [L::Wide::splat(0.0); R],
-            Start::Bias(bias) => [L::Wide::load(bias); R],
-            Start::Sum => load_rows(to, stride, columns),
-        };
-        let sums = tile::<L::Wide, R>(product, sums);
+        let Product { tile: product, start: from, relu, to, stride, columns } = self;
+        let sums = tile::<L::Wide, R>(product, start(from, to, stride, columns));
         store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
+    }
+}
+
+/// What the sums of `R` rows start with, if they go to `to`.
+#[inline(always)]
+pub(super) fn start<W: Vector, const R: usize>(
+    start: Start<'_>,
+    to: &[f32],
+    stride: usize,
+    columns: usize,
+) -> [W; R] {
+    match start {
+        Start::Zero => [W::splat(0.0); R],
+        Start::Bias(bias) => [W::load(bias); R],
+        Start::Sum => load_rows(to, stride, columns),
     }
 }
 

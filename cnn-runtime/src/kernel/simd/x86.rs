@@ -232,16 +232,14 @@ impl Lanes for Avx512 {
 
     #[inline(always)]
     fn pick(
-        winners: &[f32],
-        gradients: &[f32],
-        place: u32,
-        channels: &mut [f32],
-        values: &mut [f32],
+        winners: Option<(&[f32], u32)>,
+        values: &[f32],
+        at: &mut [f32],
+        picked: &mut [f32],
     ) -> usize {
-        let count = winners.len();
-        assert!(gradients.len() == count);
+        assert!(winners.is_none_or(|(winners, _)| winners.len() == values.len()));
         // SAFETY: just checked, and the CPU's support was seen.
-        unsafe { pick_sixteen(winners, gradients, place, channels, values) }
+        unsafe { pick_sixteen(winners, values, at, picked) }
     }
 
     #[inline]
@@ -313,38 +311,36 @@ unsafe fn list_sixteen(
     len
 }
 
-/// [`Lanes::pick`] of sixteen channels at a time.
+/// [`Lanes::pick`] of sixteen values at a time.
 ///
 /// # Safety
 /// As it checks, on a CPU that has AVX-512.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 #[inline]
 unsafe fn pick_sixteen(
-    winners: &[f32],
-    gradients: &[f32],
-    place: u32,
-    channels: &mut [f32],
-    values: &mut [f32],
+    winners: Option<(&[f32], u32)>,
+    values: &[f32],
+    at: &mut [f32],
+    picked: &mut [f32],
 ) -> usize {
     let mut len = 0;
     let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    for channel in (0..winners.len()).step_by(16) {
-        let there = first(winners.len() - channel);
-        let number = _mm512_set1_epi32((channel as u32).cast_signed());
-        assert!(len + LIST_SLACK <= channels.len().min(values.len()));
-        // SAFETY: the mask keeps what is read within the channels; what is written has room.
+    for first_value in (0..values.len()).step_by(16) {
+        let there = first(values.len() - first_value);
+        let number = _mm512_set1_epi32((first_value as u32).cast_signed());
+        assert!(len + LIST_SLACK <= at.len().min(picked.len()));
+        // SAFETY: the mask keeps what is read within the values; what is written has room.
         unsafe {
-            let winner = _mm512_maskz_loadu_epi32(there, winners.as_ptr().add(channel).cast());
-            let gradient = _mm512_maskz_loadu_ps(there, gradients.as_ptr().add(channel));
-            let number = _mm512_add_epi32(lanes, number);
-            let live = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(gradient, _mm512_setzero_ps())
-                & _mm512_cmpeq_epi32_mask(winner, _mm512_set1_epi32(place.cast_signed()));
-            let number = _mm512_maskz_compress_ps(live, _mm512_castsi512_ps(number));
-            _mm512_storeu_ps(channels.as_mut_ptr().add(len), number);
-            _mm512_storeu_ps(
-                values.as_mut_ptr().add(len),
-                _mm512_maskz_compress_ps(live, gradient),
-            );
+            let value = _mm512_maskz_loadu_ps(there, values.as_ptr().add(first_value));
+            let mut live = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(value, _mm512_setzero_ps());
+            if let Some((winners, place)) = winners {
+                let winners = winners.as_ptr().add(first_value).cast();
+                let winner = _mm512_maskz_loadu_epi32(there, winners);
+                live &= _mm512_cmpeq_epi32_mask(winner, _mm512_set1_epi32(place.cast_signed()));
+            }
+            let number = _mm512_castsi512_ps(_mm512_add_epi32(lanes, number));
+            _mm512_storeu_ps(at.as_mut_ptr().add(len), _mm512_maskz_compress_ps(live, number));
+            _mm512_storeu_ps(picked.as_mut_ptr().add(len), _mm512_maskz_compress_ps(live, value));
             len += live.count_ones() as usize;
         }
     }

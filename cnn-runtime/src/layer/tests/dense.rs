@@ -22,6 +22,8 @@ pub(super) struct Entry {
     images: usize,
     bias: bool,
     relu: bool,
+    /// Whether most numbers of the input are zero, and some inputs in all images.
+    sparse: bool,
 }
 
 impl Entry {
@@ -42,21 +44,30 @@ pub(super) fn table() -> Vec<Entry> {
             let units = CHANNELS[(3 * k + 1) % CHANNELS.len()];
             let positions = [1, 2, 1, 5][k % 4];
             let (bias, relu) = (k % 3 > 0, k % 2 > 0);
-            table.push(Entry { inputs, units, positions, images, bias, relu });
+            table.push(Entry { inputs, units, positions, images, bias, relu, sparse: false });
         }
     }
     table
 }
 
-/// Of those, the layers that training may do over a whole batch.
+/// Of those, the layers that training may do over a whole batch; of sparse inputs too.
 pub(super) fn table_of_rows() -> Vec<Entry> {
-    table().into_iter().filter(|entry| entry.positions == 1).collect()
+    let rows = table().into_iter().filter(|entry| entry.positions == 1);
+    rows.flat_map(|entry| [false, true].map(|sparse| Entry { sparse, ..entry })).collect()
 }
 
 /// Inputs, the output's gradients, weights.
 fn draw(entry: &Entry, numbers: Numbers) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let rows = entry.images * entry.positions;
-    let (x, dy) = (numbers.draw(rows * entry.inputs, 0), numbers.draw(rows * entry.units, 1));
+    let (mut x, dy) = (numbers.draw(rows * entry.inputs, 0), numbers.draw(rows * entry.units, 1));
+    if entry.sparse {
+        for (index, x) in x.iter_mut().enumerate() {
+            let (row, input) = (index / entry.inputs, index % entry.inputs);
+            if input % 2 > 0 || (row + input) % 3 > 0 {
+                *x = 0.0;
+            }
+        }
+    }
     (x, dy, numbers.draw(entry.weights_len(), 2))
 }
 
