@@ -185,7 +185,7 @@ fn list_live_body<L: Lanes>(panel: &[f32], live: &mut [f32]) {
     let mut len = 0;
     for (input, images) in panel.chunks_exact(COLUMNS).enumerate() {
         list[len] = f32::from_bits(input as u32);
-        len += usize::from(images.iter().fold(false, |live, x| live | (*x != 0.0)));
+        len += usize::from(images.iter().filter(|x| **x != 0.0).count() > 0);
     }
     count[0] = f32::from_bits(len as u32);
 }
