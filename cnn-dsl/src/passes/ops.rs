@@ -437,8 +437,9 @@ fn conv_pool(
     };
     // Where patches are long, gradients are sorted by them.
     let groups = 2 * (places * (pool.pool_size[0] * pool.pool_size[1] + conv.filters) + PANEL);
-    let lists = 3 * places + 2 * PANEL + if patch > 8 * PANEL { groups } else { 0 };
-    let backward_scratch = 2 * lines(sizes.padded + LANES) + lists;
+    let lists = places + 2 * PANEL.min(conv.filters) * (places + PANEL);
+    let groups = if patch > 8 * PANEL { groups } else { 0 };
+    let backward_scratch = 2 * lines(sizes.padded + LANES) + lists + groups;
     Op {
         layers: names(fused),
         output,

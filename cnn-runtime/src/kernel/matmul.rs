@@ -79,13 +79,22 @@ pub(crate) fn transpose_panel<'a>(
     for (block, panel) in panel.chunks_mut(COLUMNS * COLUMNS).enumerate() {
         let (first, count) = (block * COLUMNS, panel.len() / COLUMNS);
         let mut square = [[0.0; COLUMNS]; COLUMNS];
-        for (c, row) in rows.clone().enumerate() {
-            for (to, &value) in square.iter_mut().zip(&row[first..first + count]) {
-                to[c] = value;
-            }
+        for (to, row) in square.iter_mut().zip(rows.clone()) {
+            to[..count].copy_from_slice(&row[first..first + count]);
         }
+        turn(&mut square);
         panel.copy_from_slice(&square.as_flattened()[..panel.len()]);
     }
+}
+
+vectorized! {
+    /// Turns rows into columns.
+    fn turn(square: &mut [[f32; COLUMNS]; COLUMNS]) = turn_body;
+}
+
+#[inline(always)]
+fn turn_body<L: Lanes>(square: &mut [[f32; COLUMNS]; COLUMNS]) {
+    L::turn(square);
 }
 
 vectorized! {

@@ -106,14 +106,23 @@ impl ConvPool {
         self.conv.forward_scratch() + self.pool[0] * self.conv.output()[1] * COLUMNS
     }
 
+    /// Floats of the lists of as many channels as are listed together.
+    const fn lists_len(&self) -> usize {
+        let filters = self.conv.filters;
+        let together = if filters < COLUMNS { filters } else { COLUMNS };
+        together * (self.places() + LIST_SLACK)
+    }
+
     /// Scratch floats of `backward`: the padded input, its gradient, the windows' starts, the winners of
-    /// a channel, and those of all channels by place.
+    /// sixteen channels, and those of all channels by place.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
         let places = self.places();
         let groups = 2 * (places * (self.pool[0] * self.pool[1] + self.conv.filters) + LIST_SLACK);
-        let lists = 3 * places + 2 * LIST_SLACK;
-        2 * self.image_len() + lists + if self.groups() { groups } else { 0 }
+        2 * self.image_len()
+            + places
+            + 2 * self.lists_len()
+            + if self.groups() { groups } else { 0 }
     }
 
     /// Its sizes for Winograd's algorithm, if that is how it goes: a tile for each whole window.
@@ -491,8 +500,8 @@ fn backward_body<L: Lanes>(
     let (image, scratch) = scratch.split_at_mut(this.image_len());
     let (image_gradient, scratch) = scratch.split_at_mut(this.image_len());
     let (starts, scratch) = scratch.split_at_mut(this.places());
-    let (places, scratch) = scratch.split_at_mut(this.places() + LIST_SLACK);
-    let (values, scratch) = scratch.split_at_mut(this.places() + LIST_SLACK);
+    let (places, scratch) = scratch.split_at_mut(this.lists_len());
+    let (values, scratch) = scratch.split_at_mut(this.lists_len());
     conv.pad(x, image);
     if dx.is_some() {
         image_gradient.fill(0.0);
@@ -513,21 +522,27 @@ fn backward_body<L: Lanes>(
         winners: route,
         gradients: dy,
         stride: channels,
+        channels,
         starts,
         window: down * across,
         distances: &this.distances(),
     };
-    for c in 0..channels {
-        let own = Left { winners: &route[c..], gradients: &dy[c..], ..left };
-        let listed = list::<L>(own, places, values);
-        let listed = Listed { places: &places[..listed], gradients: &values[..listed] };
-        let own = c * len..(c + 1) * len;
-        if !this.is_short() {
-            bias[c] += total::<L>(listed.gradients);
-            gather::<L>(listed, image, patch, &mut patch_gradients[own.clone()]);
-        }
-        if dx.is_some() && !this.groups() {
-            scatter::<L>(listed, &patches[own], patch, image_gradient);
+    let (room, mut lens) = (this.places() + LIST_SLACK, [0; COLUMNS]);
+    for (first, bias) in (0..channels).step_by(COLUMNS).zip(bias.chunks_mut(COLUMNS)) {
+        let (winners, gradients) = (&route[first..], &dy[first..]);
+        let some = Left { winners, gradients, channels: bias.len(), ..left };
+        list::<L>(some, places, values, &mut lens);
+        for (of, bias) in bias.iter_mut().enumerate() {
+            let listed = of * room..of * room + lens[of];
+            let listed = Listed { places: &places[listed.clone()], gradients: &values[listed] };
+            let own = (first + of) * len..(first + of + 1) * len;
+            if !this.is_short() {
+                *bias += total::<L>(listed.gradients);
+                gather::<L>(listed, image, patch, &mut patch_gradients[own.clone()]);
+            }
+            if dx.is_some() && !this.groups() {
+                scatter::<L>(listed, &patches[own], patch, image_gradient);
+            }
         }
     }
     if dx.is_some() && this.groups() {
@@ -535,7 +550,7 @@ fn backward_body<L: Lanes>(
         let (ends, scratch) = scratch.split_at_mut(this.places() * down * across);
         let (entries, values) = scratch.split_at_mut(this.places() * channels + LIST_SLACK);
         let groups = GroupsMut { places, ends, channels: entries, gradients: values };
-        groups.fill::<L>(left, channels).scatter::<L>(patches, len, patch, image_gradient);
+        groups.fill::<L>(left).scatter::<L>(patches, len, patch, image_gradient);
     }
     if let Some(dx) = dx {
         conv.crop(image_gradient, dx);

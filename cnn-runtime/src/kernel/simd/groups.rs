@@ -34,9 +34,10 @@ pub(crate) struct GroupsMut<'a> {
 const FEW: usize = 9;
 
 impl<'a> GroupsMut<'a> {
-    /// Fills in the groups of all pixels with `channels` channels each; `left` is the first channel's.
+    /// Fills in the groups of all pixels; their channels lie side by side.
     #[inline(always)]
-    pub(crate) fn fill<L: Lanes>(self, left: Left<'_>, channels: usize) -> Groups<'a> {
+    pub(crate) fn fill<L: Lanes>(self, left: Left<'_>) -> Groups<'a> {
+        let channels = left.channels;
         let pixels = left.winners.chunks_exact(channels).zip(left.gradients.chunks_exact(channels));
         let (mut groups, mut entries) = (0, 0);
         let picks = L::PICKS && left.window <= FEW;

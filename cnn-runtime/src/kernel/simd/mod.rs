@@ -154,14 +154,28 @@ pub(crate) trait Lanes: Vector {
     /// Whether [`pick`](Self::pick) takes fewer steps than a look at each float.
     const PICKS: bool = false;
 
+    /// Turns rows into columns.
+    #[inline(always)]
+    fn turn(square: &mut [[f32; COLUMNS]; COLUMNS]) {
+        let from = *square;
+        for (column, to) in square.iter_mut().enumerate() {
+            to.iter_mut().zip(&from).for_each(|(to, row)| *to = row[column]);
+        }
+    }
+
     /// [`list`] without its checks.
     ///
     /// # Safety
     /// As [`list`] checks.
     #[inline(always)]
-    unsafe fn list(left: Left<'_>, places: &mut [f32], values: &mut [f32]) -> usize {
+    unsafe fn list(
+        left: Left<'_>,
+        places: &mut [f32],
+        values: &mut [f32],
+        lens: &mut [usize; COLUMNS],
+    ) {
         // SAFETY: the caller's promise.
-        unsafe { sparse::list_pixels(left, places, values) }
+        unsafe { sparse::list_pixels(left, places, values, lens) }
     }
 
     /// Lists where `values` are not zero, as `u32` bits, and those values; with `winners` only where a
@@ -422,7 +436,8 @@ impl Path {
             let wide = std::arch::is_x86_feature_detected!("avx512f")
                 && std::arch::is_x86_feature_detected!("avx512vl")
                 && std::arch::is_x86_feature_detected!("avx512bw")
-                && std::arch::is_x86_feature_detected!("avx512dq");
+                && std::arch::is_x86_feature_detected!("avx512dq")
+                && std::arch::is_x86_feature_detected!("popcnt");
             return if wide {
                 &[Self::Avx512, Self::Avx2, Self::Portable]
             } else {
@@ -490,7 +505,7 @@ macro_rules! vectorized {
                 $body::<$crate::kernel::simd::x86::Avx2>($($arg),*);
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,popcnt")]
             fn avx512($($arg: $type),*) {
                 $body::<$crate::kernel::simd::x86::Avx512>($($arg),*);
             }

@@ -18,13 +18,15 @@ pub(super) fn place(winner: f32) -> usize {
 /// Floats behind a list that a vector may write.
 pub(crate) const LIST_SLACK: usize = COLUMNS;
 
-/// What pooling and relu left of one channel's gradients: pixel `p`'s winner and gradient lie at
-/// `p * stride`.
+/// What pooling and relu left of some channels' gradients: pixel `p`'s winners and gradients lie from
+/// `p * stride` on.
 #[derive(Clone, Copy)]
 pub(crate) struct Left<'a> {
     pub winners: &'a [f32],
     pub gradients: &'a [f32],
     pub stride: usize,
+    /// How many are meant.
+    pub channels: usize,
     /// Where in the image each pixel's window starts, as `u32` bits.
     pub starts: &'a [f32],
     /// Places of a window, and how far their patches are from the first place's.
@@ -32,39 +34,55 @@ pub(crate) struct Left<'a> {
     pub distances: &'a Distances,
 }
 
-/// Lists where each non-zero gradient's patch starts and the gradient itself, in the order of the
-/// pixels. Gives the list's length; behind it the arrays have room for [`LIST_SLACK`] floats.
+/// Lists of up to sixteen channels where each non-zero gradient's patch starts and the gradient itself, in
+/// the order of the pixels: a list for each channel, with room for [`LIST_SLACK`] floats behind as many
+/// as there are pixels, and how long it is.
 #[inline(always)]
-pub(crate) fn list<L: Lanes>(left: Left<'_>, places: &mut [f32], values: &mut [f32]) -> usize {
-    let pixels = left.starts.len();
+pub(crate) fn list<L: Lanes>(
+    left: Left<'_>,
+    places: &mut [f32],
+    values: &mut [f32],
+    lens: &mut [usize; COLUMNS],
+) {
+    let (pixels, channels) = (left.starts.len(), left.channels);
     assert!(pixels > 0 && left.window <= STOPPED as usize);
-    assert!(left.winners.len().min(left.gradients.len()) > (pixels - 1) * left.stride);
-    assert!(places.len().min(values.len()) >= pixels + LIST_SLACK);
+    assert!((1..=COLUMNS).contains(&channels));
+    let last = (pixels - 1) * left.stride + channels;
+    assert!(left.winners.len().min(left.gradients.len()) >= last);
+    assert!(places.len().min(values.len()) >= channels * (pixels + LIST_SLACK));
     // SAFETY: just checked.
-    unsafe { L::list(left, places, values) }
+    unsafe { L::list(left, places, values, lens) }
 }
 
-/// Pixel by pixel.
+/// Channel by channel, pixel by pixel.
 ///
 /// # Safety
 /// As [`list`] checks.
 #[inline(always)]
-pub(super) unsafe fn list_pixels(left: Left<'_>, places: &mut [f32], values: &mut [f32]) -> usize {
-    let (mut len, mut at) = (0, 0);
-    for start in left.starts {
-        // SAFETY: `at` is at most `(pixels - 1) * stride`; and the list is at most as long as the
-        // number of pixels before this one.
-        unsafe {
-            let winner = *left.winners.get_unchecked(at);
-            let gradient = *left.gradients.get_unchecked(at);
-            let place = start.to_bits().wrapping_add(left.distances[place(winner)]);
-            *places.get_unchecked_mut(len) = f32::from_bits(place);
-            *values.get_unchecked_mut(len) = gradient;
-            len += usize::from(winner.to_bits() != STOPPED) & usize::from(gradient != 0.0);
+pub(super) unsafe fn list_pixels(
+    left: Left<'_>,
+    places: &mut [f32],
+    values: &mut [f32],
+    lens: &mut [usize; COLUMNS],
+) {
+    for (channel, len) in lens.iter_mut().enumerate().take(left.channels) {
+        let (mut to, mut at) = (channel * (left.starts.len() + LIST_SLACK), channel);
+        let first = to;
+        for start in left.starts {
+            // SAFETY: `at` is at most `(pixels - 1) * stride + channels - 1`; and the list is at most as
+            // long as the number of pixels before this one.
+            unsafe {
+                let winner = *left.winners.get_unchecked(at);
+                let gradient = *left.gradients.get_unchecked(at);
+                let place = start.to_bits().wrapping_add(left.distances[place(winner)]);
+                *places.get_unchecked_mut(to) = f32::from_bits(place);
+                *values.get_unchecked_mut(to) = gradient;
+                to += usize::from(winner.to_bits() != STOPPED) & usize::from(gradient != 0.0);
+            }
+            at += left.stride;
         }
-        at += left.stride;
+        *len = to - first;
     }
-    len
 }
 
 /// Where the vectors of a patch lie in an image: rows of `run` vectors each, `stride` floats apart.
