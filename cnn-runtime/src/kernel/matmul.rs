@@ -1,9 +1,6 @@
 //! Matrix products over panels of sixteen columns.
 
-use super::simd::{
-    COLUMNS, Kernel, Lanes, Product, Start, Tile, Vector, relu_rows, row_times_panels, store_rows,
-    unrolled, vectorized,
-};
+use super::simd::{COLUMNS, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, vectorized};
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
 /// common first-level cache.
@@ -164,7 +161,8 @@ fn multiply_body<L: Lanes>(
 /// Rows that are too few to hide the latency of a sum.
 const FEW: usize = 2;
 
-/// A row at a time, and eight panels at a time: what counts is how fast the panels stream in.
+/// A row at a time, and eight panels at a time: what counts is how fast the panels stream in. Rows of
+/// panels that a zero of `x` would meet are not read.
 #[inline(always)]
 fn multiply_few<L: Lanes>(
     x: &[f32],
@@ -175,54 +173,30 @@ fn multiply_few<L: Lanes>(
     y: &mut [f32],
     columns: usize,
 ) {
+    let [mut live, mut values] = [[0.0; DEPTH + LIST_SLACK]; 2];
     for (x, y) in x.chunks_exact(inner).zip(y.chunks_exact_mut(columns)) {
-        for first in (0..columns).step_by(8 * COLUMNS) {
-            let panels = &panels[first * inner..];
-            let count = (columns - first).div_ceil(COLUMNS).min(8);
-            let bias = bias.get(first..).filter(|bias| !bias.is_empty());
-            let row = RowTimesPanels { x, panels, bias, relu, y: &mut y[first..] };
-            /// A function for each number of panels.
-            macro_rules! dispatch {
-                ($($n:literal)*) => {
-                    match count {
-                        $($n => L::call(Panels::<$n>(row)),)*
-                        _ => unreachable!("at most eight panels"),
-                    }
+        for from in (0..inner).step_by(DEPTH) {
+            let depth = (inner - from).min(DEPTH);
+            let len = L::pick(None, &x[from..from + depth], &mut live, &mut values);
+            for first in (0..columns).step_by(8 * COLUMNS) {
+                let start = match (from, bias) {
+                    (0, []) => Start::Zero,
+                    (0, bias) => Start::Bias(&bias[first..]),
+                    _ => Start::Sum,
                 };
+                let row = RowTimesPanels {
+                    live: &live[..len],
+                    values: &values[..len],
+                    panels: &panels[first * inner + from * COLUMNS..],
+                    panel_len: inner * COLUMNS,
+                    depth,
+                    start,
+                    relu: relu && from + depth == inner,
+                    y: &mut y[first..],
+                };
+                row.compute::<L>((columns - first).div_ceil(COLUMNS).min(8));
             }
-            dispatch!(1 2 3 4 5 6 7 8);
         }
-    }
-}
-
-struct RowTimesPanels<'a> {
-    x: &'a [f32],
-    panels: &'a [f32],
-    bias: Option<&'a [f32]>,
-    relu: bool,
-    y: &'a mut [f32],
-}
-
-/// The same with its number of panels.
-struct Panels<'a, const P: usize>(RowTimesPanels<'a>);
-
-impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
-    #[inline(always)]
-    fn run(self) {
-        let RowTimesPanels { x, panels, bias, relu, y } = self.0;
-        let mut sums = [L::Wide::splat(0.0); P];
-        if let Some(bias) = bias {
-            unrolled!(P, p => sums[p] = L::Wide::load(&bias[p * COLUMNS..]));
-        }
-        sums = row_times_panels(x, panels, x.len() * COLUMNS, sums);
-        if relu {
-            sums = relu_rows(sums);
-        }
-        unrolled!(P, p => {
-            let y = &mut y[p * COLUMNS..];
-            let left = y.len();
-            store_rows([sums[p]], y, 0, left);
-        });
     }
 }
 

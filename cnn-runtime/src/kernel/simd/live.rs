@@ -1,10 +1,10 @@
-//! The product of sixteen images and sixteen units from those inputs alone that are not zero in all of the
-//! images: relu leaves few, and pictures have margins.
+//! Products of dense layers from those inputs alone that are not zero: relu leaves few, and pictures have
+//! margins. What is left out would add zeros.
 
-use super::tile::{OfRows, Rows, relu_rows, start, store_rows};
-use super::{COLUMNS, Lanes, Start, Vector, unrolled};
+use super::tile::{OfRows, Rows, load_columns, relu_rows, start, store_rows};
+use super::{COLUMNS, Kernel, Lanes, Start, Vector, unrolled};
 
-/// Sums over live inputs, and where they go.
+/// Sixteen images by sixteen units, from inputs that are not zero in all of the images.
 pub(crate) struct LiveProduct<'a> {
     /// The inputs to sum over, in order, as `u32` bits.
     pub live: &'a [f32],
@@ -56,5 +56,74 @@ impl OfRows for LiveProduct<'_> {
             }
         }
         store_rows(if relu { relu_rows(sums) } else { sums }, to, COLUMNS, COLUMNS);
+    }
+}
+
+/// One row by up to eight panels, whose first `depth` rows are meant.
+pub(crate) struct RowTimesPanels<'a> {
+    /// Which of the inputs are not zero, in order, as `u32` bits.
+    pub live: &'a [f32],
+    /// And these.
+    pub values: &'a [f32],
+    pub panels: &'a [f32],
+    /// From panel to panel.
+    pub panel_len: usize,
+    pub depth: usize,
+    pub start: Start<'a>,
+    /// Whether a relu follows.
+    pub relu: bool,
+    /// Sixteen columns for each panel; the last may have fewer.
+    pub y: &'a mut [f32],
+}
+
+impl RowTimesPanels<'_> {
+    /// Computes `panels` of them: a function for each number.
+    #[inline(always)]
+    pub(crate) fn compute<L: Lanes>(self, panels: usize) {
+        macro_rules! dispatch {
+            ($($n:literal)*) => {
+                match panels {
+                    $($n => L::call(Panels::<$n>(self)),)*
+                    _ => unreachable!("at most eight panels"),
+                }
+            };
+        }
+        dispatch!(1 2 3 4 5 6 7 8);
+    }
+}
+
+/// The same with its number of panels.
+struct Panels<'a, const P: usize>(RowTimesPanels<'a>);
+
+impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
+    #[inline(always)]
+    fn run(self) {
+        let RowTimesPanels { live, values, panels, panel_len, depth, start, relu, y } = self.0;
+        assert!(depth > 0 && panels.len() >= (P - 1) * panel_len + depth * COLUMNS);
+        let mut sums = [L::Wide::splat(0.0); P];
+        unrolled!(P, p => match start {
+            Start::Zero => {}
+            Start::Bias(bias) => sums[p] = L::Wide::load(&bias[p * COLUMNS..]),
+            Start::Sum => sums[p] = load_columns(&y[p * COLUMNS..], y.len() - p * COLUMNS),
+        });
+        for (input, &value) in live.iter().zip(values) {
+            let (input, value) = (input.to_bits() as usize, L::Wide::splat(value));
+            assert!(input < depth, "a live input is an input");
+            // SAFETY: `(P - 1) * panel_len + (input + 1) * COLUMNS <= panels.len()`.
+            let row = unsafe { panels.as_ptr().add(input * COLUMNS) };
+            unrolled!(P, p => {
+                // SAFETY: as above.
+                let units = unsafe { L::Wide::read(row.add(p * panel_len)) };
+                sums[p] = value.mul_add(units, sums[p]);
+            });
+        }
+        if relu {
+            sums = relu_rows(sums);
+        }
+        unrolled!(P, p => {
+            let y = &mut y[p * COLUMNS..];
+            let left = y.len();
+            store_rows([sums[p]], y, 0, left);
+        });
     }
 }

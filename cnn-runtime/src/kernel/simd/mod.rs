@@ -23,16 +23,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
 pub(crate) use descent::Descent;
 pub(crate) use groups::GroupsMut;
-pub(crate) use live::LiveProduct;
+pub(crate) use live::{LiveProduct, RowTimesPanels};
 pub(crate) use short::Short;
 pub(crate) use sparse::{
     Distances, LIST_SLACK, Left, Listed, Patch, STOPPED, gather, gather_in_order, list, scatter,
     total,
 };
-pub(crate) use tile::{
-    COLUMNS, Product, ROWS, Start, Tile, load_columns, relu_rows, row_times_panels, store_rows,
-    with_rows,
-};
+pub(crate) use tile::{COLUMNS, Product, ROWS, Start, Tile, load_columns, store_rows, with_rows};
 pub(crate) use windows::{Pixels, Sink, Windows};
 
 /// Floats in one [`Lanes`] value, on every path.

@@ -78,28 +78,6 @@ pub(super) fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; 
     sums
 }
 
-/// Adds `sum a[k] * panel[k]` to the sums of `P` panels, which lie `panel_len` floats apart and have a
-/// row of sixteen floats for each `k`.
-#[inline(always)]
-pub(crate) fn row_times_panels<W: Vector, const P: usize>(
-    a: &[f32],
-    panels: &[f32],
-    panel_len: usize,
-    mut sums: [W; P],
-) -> [W; P] {
-    const { assert!(W::LEN == COLUMNS) };
-    assert!(panels.len() >= P * panel_len && panel_len >= a.len() * COLUMNS);
-    for (k, &factor) in a.iter().enumerate() {
-        let factor = W::splat(factor);
-        unrolled!(P, p => {
-            // SAFETY: `(P - 1) * panel_len + (k + 1) * COLUMNS <= panels.len()`.
-            let row = unsafe { W::read(panels.as_ptr().add(p * panel_len + k * COLUMNS)) };
-            sums[p] = factor.mul_add(row, sums[p]);
-        });
-    }
-    sums
-}
-
 /// `from + step`. On x86-64 so that the compiler does not see through it: left to itself it keeps a
 /// pointer for each row of a tile, more than there are registers, where one for every three rows
 /// reaches the others by addressing.
@@ -289,7 +267,7 @@ fn load_rows<W: Vector, const R: usize>(from: &[f32], stride: usize, columns: us
 
 /// A relu of each row.
 #[inline(always)]
-pub(crate) fn relu_rows<W: Vector, const R: usize>(mut rows: [W; R]) -> [W; R] {
+pub(super) fn relu_rows<W: Vector, const R: usize>(mut rows: [W; R]) -> [W; R] {
     unrolled!(R, row => rows[row] = rows[row].relu());
     rows
 }
