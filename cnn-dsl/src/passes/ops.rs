@@ -301,8 +301,8 @@ struct ConvSizes {
 }
 
 /// Channels and filters from which on Winograd's algorithm takes less time than the definition: with
-/// sixteen its transformations cost more than its products save.
-const WINOGRAD: u64 = 2 * PANEL;
+/// fewer its transformations work on vectors that are partly empty.
+const WINOGRAD: u64 = PANEL;
 
 /// Whether Winograd's algorithm computes a convolution: it works on tiles of two by two outputs.
 fn is_winograd(layer: &Layer, conv: &Conv2D) -> bool {
