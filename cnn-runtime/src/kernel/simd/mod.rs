@@ -27,8 +27,8 @@ pub(crate) use sparse::{
     Distances, LIST_SLACK, Left, Listed, Patch, STOPPED, gather, list, scatter, total,
 };
 pub(crate) use tile::{
-    COLUMNS, Product, ROWS, Start, Tile, load_columns, relu_rows, row_times_panels, store_rows,
-    with_rows,
+    COLUMNS, Product, ROWS, Start, Tile, load_columns, load_rows, relu_rows, row_times_panels,
+    store_rows, with_rows,
 };
 pub(crate) use windows::{Pixels, Sink, Windows};
 
