@@ -8,8 +8,8 @@
 
 use crate::kernel::matmul::even_parts;
 use crate::kernel::simd::{
-    COLUMNS, Kernel, Lanes, Product, Sink, Start, Tile, Vector, load_columns, store_rows, unrolled,
-    vectorized,
+    COLUMNS, Kernel, Lanes, Product, Sink, Start, Tile, Vector, load_columns, load_rows, relu_rows,
+    store_rows, unrolled, vectorized,
 };
 
 /// Places in a transformed tile.
@@ -174,10 +174,12 @@ impl<L: Lanes, S: Sink> Kernel<L> for TransformOutputs<'_, S> {
     fn run(self) {
         let (columns, stride) = (self.this.tiles[1], self.count * COLUMNS + GAP);
         let bias = L::Wide::load(self.bias);
-        for t in 0..self.count {
-            let outputs = transform_outputs(&self.sums[t * COLUMNS..], stride, bias);
-            let at = [self.first + t / columns, t % columns];
-            self.sink.put(self.panel * COLUMNS, at, [outputs]);
+        for row in 0..self.count / columns {
+            for column in 0..columns {
+                let sums = &self.sums[(row * columns + column) * COLUMNS..];
+                let outputs = transform_outputs(load_rows(sums, stride, COLUMNS), bias);
+                self.sink.put(self.panel * COLUMNS, [self.first + row, column], [outputs]);
+            }
         }
     }
 }
@@ -191,34 +193,92 @@ fn transform_inputs<W: Vector>(
     count: usize,
     inputs: &mut [f32],
 ) {
-    const OUTSIDE: usize = usize::MAX;
-    let ([height, width, channels], [top, left]) = (this.input, this.frame);
-    let depth = this.depth();
-    for t in 0..count {
-        let (row, column) = (2 * (first + t / this.tiles[1]), 2 * (t % this.tiles[1]));
-        let mut pixels = [OUTSIDE; PLACES];
-        for (place, pixel) in pixels.iter_mut().enumerate() {
-            let row = (row + place / 4).wrapping_sub(top);
-            let column = (column + place % 4).wrapping_sub(left);
-            if row < height && column < width {
-                *pixel = (row * width + column) * channels;
+    let ([_, _, channels], depth, columns) = (this.input, this.depth(), this.tiles[1]);
+    let stride = count * depth + GAP;
+    for row in 0..count / columns {
+        for column in 0..columns {
+            let square = Square::new(this, [2 * (first + row), 2 * column]);
+            let inputs = &mut inputs[(row * columns + column) * depth..];
+            for c in (0..channels).step_by(COLUMNS) {
+                let (x, inputs) = (&x[c..], &mut inputs[c..]);
+                if square.whole {
+                    transform_input::<W>(square.load_whole(x, channels), inputs, stride);
+                } else {
+                    transform_input::<W>(square.load(x, channels - c), inputs, stride);
+                }
             }
         }
-        for c in (0..channels).step_by(COLUMNS) {
-            let mut d = [W::splat(0.0); PLACES];
-            unrolled!(PLACES, i => if pixels[i] != OUTSIDE {
-                d[i] = load_columns(&x[pixels[i] + c..], channels - c);
-            });
-            unrolled!(4, j => {
-                let column = [d[j], d[4 + j], d[8 + j], d[12 + j]];
-                [d[j], d[4 + j], d[8 + j], d[12 + j]] = differences(column);
-            });
-            unrolled!(4, i => {
-                let row = [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]];
-                [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]] = differences(row);
-            });
-            unrolled!(PLACES, i => d[i].store(&mut inputs[i * (count * depth + GAP) + t * depth + c..]));
+    }
+}
+
+/// `Bt d B`, its places `stride` apart.
+#[inline(always)]
+fn transform_input<W: Vector>(mut d: [W; PLACES], to: &mut [f32], stride: usize) {
+    unrolled!([0 1 2 3] 4, j => {
+        let column = [d[j], d[4 + j], d[8 + j], d[12 + j]];
+        [d[j], d[4 + j], d[8 + j], d[12 + j]] = differences(column);
+    });
+    unrolled!([0 1 2 3] 4, i => {
+        let row = [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]];
+        [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]] = differences(row);
+    });
+    store_rows(d, to, stride, COLUMNS);
+}
+
+/// Beyond an image's edge.
+const OUTSIDE: usize = usize::MAX;
+
+/// Where the pixels of a tile lie in an image.
+struct Square {
+    pixels: [usize; PLACES],
+    /// From line to line.
+    line: usize,
+    /// Whether all of them lie in the image and have whole vectors: then only the first is noted.
+    whole: bool,
+}
+
+impl Square {
+    /// From a pixel of the framed image on.
+    #[inline(always)]
+    fn new(this: &Winograd, [row, column]: [usize; 2]) -> Self {
+        let ([height, width, channels], [top, left]) = (this.input, this.frame);
+        let inside = |first: usize, frame, size| first >= frame && first + 4 <= frame + size;
+        let whole = inside(row, top, height) && inside(column, left, width);
+        let whole = whole && channels % COLUMNS == 0;
+        let mut pixels = [OUTSIDE; PLACES];
+        if whole {
+            pixels[0] = ((row - top) * width + column - left) * channels;
+        } else {
+            for (place, pixel) in pixels.iter_mut().enumerate() {
+                let row = (row + place / 4).wrapping_sub(top);
+                let column = (column + place % 4).wrapping_sub(left);
+                if row < height && column < width {
+                    *pixel = (row * width + column) * channels;
+                }
+            }
         }
+        Self { pixels, line: width * channels, whole }
+    }
+
+    /// Sixteen channels of each pixel of a whole one.
+    #[inline(always)]
+    fn load_whole<W: Vector>(&self, x: &[f32], channels: usize) -> [W; PLACES] {
+        let (mut d, x) = ([W::splat(0.0); PLACES], &x[self.pixels[0]..]);
+        unrolled!([0 1 2 3] 4, i => {
+            [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]] =
+                load_rows(&x[i * self.line..], channels, COLUMNS);
+        });
+        d
+    }
+
+    /// Up to sixteen channels of each pixel of another; zeros outside.
+    #[inline(always)]
+    fn load<W: Vector>(&self, x: &[f32], left: usize) -> [W; PLACES] {
+        let mut d = [W::splat(0.0); PLACES];
+        unrolled!(PLACES, i => if self.pixels[i] != OUTSIDE {
+            d[i] = load_columns(&x[self.pixels[i]..], left);
+        });
+        d
     }
 }
 
@@ -257,16 +317,12 @@ fn multiply<L: Lanes>(
     }
 }
 
-/// `At m A` plus `bias`: a tile's places lie `stride` apart.
+/// `At m A` plus `bias`.
 #[inline(always)]
-fn transform_outputs<W: Vector>(sums: &[f32], stride: usize, bias: W) -> [W; 4] {
+fn transform_outputs<W: Vector>(m: [W; PLACES], bias: W) -> [W; 4] {
     let mut upper = [bias; 4];
     let mut lower = [bias; 4];
-    unrolled!(4, j => {
-        let mut m = [bias; 4];
-        unrolled!(4, i => m[i] = W::load(&sums[(4 * i + j) * stride..]));
-        [upper[j], lower[j]] = totals(m);
-    });
+    unrolled!(4, j => [upper[j], lower[j]] = totals([m[j], m[4 + j], m[8 + j], m[12 + j]]));
     let ([a, b], [c, d]) = (totals(upper), totals(lower));
     [a.add(bias), b.add(bias), c.add(bias), d.add(bias)]
 }
@@ -295,14 +351,17 @@ impl Sink for Image<'_> {
         [row, first]: [usize; 2],
         outputs: [[W; 4]; N],
     ) {
-        let [rows, columns, channels] = self.shape;
+        let ([rows, columns, channels], row) = (self.shape, 2 * row);
         for (tile, outputs) in outputs.into_iter().enumerate() {
-            unrolled!(4, i => {
-                let (row, column) = (2 * row + i / 2, 2 * (first + tile) + i % 2);
-                if row < rows && column < columns {
-                    let output = if self.relu { outputs[i].relu() } else { outputs[i] };
-                    let to = &mut self.y[(row * columns + column) * channels + filter..];
-                    store_rows([output], to, channels, channels - filter);
+            let column = 2 * (first + tile);
+            let outputs = if self.relu { relu_rows(outputs) } else { outputs };
+            unrolled!([0 1] 2, i => if row + i < rows {
+                let to = &mut self.y[((row + i) * columns + column) * channels + filter..];
+                if column + 1 < columns {
+                    let outputs = [outputs[2 * i], outputs[2 * i + 1]];
+                    store_rows(outputs, to, channels, channels - filter);
+                } else {
+                    store_rows([outputs[2 * i]], to, channels, channels - filter);
                 }
             });
         }

@@ -29,7 +29,9 @@ pub(crate) use sparse::{
     Distances, LIST_SLACK, Left, Listed, Patch, STOPPED, gather, gather_in_order, list, scatter,
     total,
 };
-pub(crate) use tile::{COLUMNS, Product, ROWS, Start, Tile, load_columns, store_rows, with_rows};
+pub(crate) use tile::{
+    COLUMNS, Product, ROWS, Start, Tile, load_columns, load_rows, relu_rows, store_rows, with_rows,
+};
 pub(crate) use windows::{Pixels, Sink, Windows};
 
 /// Floats in one [`Lanes`] value, on every path.

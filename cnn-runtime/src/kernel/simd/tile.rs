@@ -255,10 +255,16 @@ pub(crate) fn store_rows<W: Vector, const R: usize>(
 
 /// Reads what [`store_rows`] writes.
 #[inline(always)]
-fn load_rows<W: Vector, const R: usize>(from: &[f32], stride: usize, columns: usize) -> [W; R] {
+pub(crate) fn load_rows<W: Vector, const R: usize>(
+    from: &[f32],
+    stride: usize,
+    columns: usize,
+) -> [W; R] {
     let mut rows = [W::splat(0.0); R];
     if columns >= COLUMNS {
-        unrolled!(R, row => rows[row] = W::load(&from[row * stride..]));
+        assert!(from.len() >= (R - 1) * stride + COLUMNS);
+        // SAFETY: as in `store_rows`.
+        unrolled!(R, row => rows[row] = unsafe { W::read(from.as_ptr().add(row * stride)) });
     } else {
         unrolled!(R, row => rows[row] = load_columns(&from[row * stride..], columns));
     }
@@ -267,7 +273,7 @@ fn load_rows<W: Vector, const R: usize>(from: &[f32], stride: usize, columns: us
 
 /// A relu of each row.
 #[inline(always)]
-pub(super) fn relu_rows<W: Vector, const R: usize>(mut rows: [W; R]) -> [W; R] {
+pub(crate) fn relu_rows<W: Vector, const R: usize>(mut rows: [W; R]) -> [W; R] {
     unrolled!(R, row => rows[row] = rows[row].relu());
     rows
 }
