@@ -165,12 +165,9 @@ impl<'m, N: Network> Trainer<'m, N> {
         let (weights, packed) = self.model.stored_mut();
         self.optimizer.step(weights.floats_mut(), self.gradients.floats(), &self.learning);
         N::update_statistics(&self.batch, weights);
-        if moves {
-            N::repack(weights, packed);
-        } else {
-            N::pack(weights, packed);
-        }
-        N::transpose(self.model.stored_weights(), &mut self.transposed);
+        let weights = &*weights;
+        let pack = || if moves { N::repack(weights, packed) } else { N::pack(weights, packed) };
+        rayon::join(pack, || N::transpose(weights, &mut self.transposed));
         self.steps += 1;
         totals
     }
