@@ -321,9 +321,15 @@ fn winograd_packed(channels: u64, filters: u64) -> u64 {
 }
 
 /// Floats of Winograd's tiles, as many rows of them as make 64, at least one, with gaps.
-fn winograd_scratch([down, across]: [u64; 2], channels: u64) -> u64 {
+fn winograd_scratch(tiles: [u64; 2], channels: u64) -> u64 {
+    winograd_gradient_scratch(tiles, channels, PANEL)
+}
+
+/// The same for a kernel's gradient: tiles of channels and of filters.
+fn winograd_gradient_scratch([down, across]: [u64; 2], channels: u64, filters: u64) -> u64 {
     let rows = (64 / across).clamp(1, down);
-    16 * (rows * across * (channels.next_multiple_of(PANEL) + PANEL) + 2 * PANEL)
+    let [channels, filters] = [channels, filters].map(|count| count.next_multiple_of(PANEL));
+    16 * (rows * across * (channels + filters) + 2 * PANEL)
 }
 
 impl ConvSizes {
@@ -351,10 +357,25 @@ impl ConvSizes {
         self.panels(self.group[1], self.group[0])
     }
 
-    /// Of `backward`, for the input's gradient.
-    fn mirrored_scratch(&self) -> u64 {
-        let tiles = |[[rows, columns], _]: [[u64; 2]; 2]| [rows.div_ceil(2), columns.div_ceil(2)];
-        self.winograd.map_or(0, |sizes| winograd_scratch(tiles(sizes), self.group[1]))
+    /// Of `backward`: frames, or the gradient behind a relu and Winograd's tiles for kernel or input.
+    fn backward_scratch(&self, relu: bool) -> u64 {
+        let Some([input, output]) = self.winograd else {
+            return self.padded + self.spread + PANEL;
+        };
+        let tiles = |sizes: [u64; 2]| sizes.map(|size| size.div_ceil(2));
+        let [channels, filters] = self.group;
+        let masked = if relu { output[0] * output[1] * filters } else { 0 };
+        let kernel = winograd_gradient_scratch(tiles(output), channels, filters);
+        masked + kernel.max(winograd_scratch(tiles(input), filters))
+    }
+
+    /// Of a shard's gradients without the bias.
+    fn gradients(&self) -> u64 {
+        let [channels, filters] = self.group;
+        match self.winograd {
+            Some(_) => 16 * channels * filters.next_multiple_of(PANEL),
+            None => self.places * channels * filters * self.groups,
+        }
     }
 
     /// Of all groups, with a bias each.
@@ -398,13 +419,10 @@ fn convolution_by(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer], di
             weights: weights(layer),
             packed: sizes.packed(),
             transposed: sizes.transposed(),
-            gradients: weights(layer),
+            gradients: sizes.gradients() + if conv.use_bias { conv.filters } else { 0 },
             ..Sizes::default()
         }),
-        scratch: [
-            sizes.forward_scratch(),
-            sizes.padded + sizes.spread + PANEL + sizes.mirrored_scratch(),
-        ],
+        scratch: [sizes.forward_scratch(), sizes.backward_scratch(relu)],
         needs: Needs { input: true, output: true, ..Needs::default() },
         part: if relu { Part::Other } else { Part::Convolution },
         ..image_op(layer, "Conv2D", conv_descriptor(layer, conv, relu, sizes.winograd.is_some()))

@@ -10,6 +10,7 @@ use crate::kernel::simd::COLUMNS;
 
 mod kernels;
 mod predict;
+mod tiles;
 
 pub(super) use kernels::{convolve, convolve_row, kernel_gradient};
 
@@ -203,9 +204,12 @@ impl Conv2D {
         self.mirrored().packed_len()
     }
 
-    /// Floats of its gradients in a shard: as its weights.
+    /// Floats of its gradients in a shard: as its weights, or a kernel's at Winograd's places.
     #[must_use]
     pub const fn gradients_len(&self) -> usize {
+        if self.winograd {
+            return Winograd::gradients_len(self.input[2], self.filters) + self.bias_len();
+        }
         self.weights_len()
     }
 
@@ -221,13 +225,16 @@ impl Conv2D {
         }
     }
 
-    /// Scratch floats of `backward`: the padded input, the spread out gradient, and what the input's
-    /// gradient takes.
+    /// Scratch floats of `backward`: the padded input and the spread out gradient; by Winograd's
+    /// algorithm the gradient behind the relu, and tiles for the kernel's gradient or the input's.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
-        let mirrored = self.mirrored();
-        let [rows, columns, channels] = mirrored.input;
-        self.padded_len() + rows * columns * channels + COLUMNS + mirrored.forward_scratch()
+        if let Some(winograd) = self.as_winograd() {
+            let (kernel, input) = (winograd.gradient_scratch(), self.turned().scratch());
+            return self.masked_len() + if kernel > input { kernel } else { input };
+        }
+        let [rows, columns, channels] = self.mirrored().input;
+        self.padded_len() + rows * columns * channels + COLUMNS
     }
 
     const fn is_padded(&self) -> bool {
@@ -357,24 +364,15 @@ impl Conv2D {
     /// One image: `x` and `y` are height x width x channels.
     pub fn forward(&self, packed: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         let packed = &packed[self.at.packed..][..self.packed_len()];
-        if self.winograd {
-            self.run(packed, x, y, scratch);
+        if let Some(winograd) = self.as_winograd() {
+            let y = winograd::Image { shape: self.output(), relu: self.relu, y };
+            winograd::convolve_image(&winograd, packed, x, y, scratch);
         } else if self.is_padded() {
             let padded = &mut scratch[..self.padded_len()];
             self.pad(x, padded);
             convolve(self, packed, padded, y);
         } else {
             convolve(self, packed, x, y);
-        }
-    }
-
-    /// One image that has its frame, if it needs one.
-    fn run(&self, packed: &[f32], image: &[f32], y: &mut [f32], scratch: &mut [f32]) {
-        if let Some(winograd) = self.as_winograd() {
-            let y = winograd::Image { shape: self.output(), relu: self.relu, y };
-            winograd::convolve_image(&winograd, packed, image, y, scratch);
-        } else {
-            convolve(self, packed, image, y);
         }
     }
 
@@ -390,6 +388,10 @@ impl Conv2D {
         gradients: &mut [f32],
         scratch: &mut [f32],
     ) {
+        let gradients = &mut gradients[self.at.gradients..][..self.gradients_len()];
+        if let Some(winograd) = self.as_winograd() {
+            return self.backward_tiles(&winograd, transposed, x, y, dy, dx, gradients, scratch);
+        }
         let (padded, scratch) = scratch.split_at_mut(self.padded_len());
         let image = if self.is_padded() {
             self.pad(x, padded);
@@ -398,9 +400,8 @@ impl Conv2D {
             x
         };
         let mirrored = self.mirrored();
-        let (spread, scratch) = scratch.split_at_mut(mirrored.padded_len() + COLUMNS);
+        let spread = &mut scratch[..mirrored.padded_len() + COLUMNS];
         self.spread(y, dy, spread);
-        let gradients = &mut gradients[self.at.gradients..][..self.weights_len()];
         let (kernel, bias) = gradients.split_at_mut(self.taps() * self.filters);
         kernel_gradient(self, image, spread, kernel);
         if self.bias {
@@ -410,7 +411,7 @@ impl Conv2D {
         }
         if let Some(dx) = dx {
             let panels = &transposed[self.at.transposed..][..mirrored.packed_len()];
-            mirrored.run(panels, spread, dx, scratch);
+            convolve(&mirrored, panels, spread, dx);
         }
     }
 
@@ -467,8 +468,11 @@ impl Conv2D {
         shards: impl Iterator<Item = &'a [f32]> + Clone + Sync,
         gradients: &mut [f32],
     ) {
-        let shards = shards.map(|shard| &shard[self.at.gradients..][..self.weights_len()]);
+        let shards = shards.map(|shard| &shard[self.at.gradients..][..self.gradients_len()]);
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
+        if self.winograd {
+            return self.gather_places(shards, gradients);
+        }
         gradients.par_chunks_mut(TASK).enumerate().for_each(|(task, gradients)| {
             gradients.fill(0.0);
             for shard in shards.clone() {

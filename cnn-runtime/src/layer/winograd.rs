@@ -12,6 +12,8 @@ use crate::kernel::simd::{
     store_rows, unrolled, vectorized,
 };
 
+pub(super) mod gradient;
+
 /// Places in a transformed tile.
 const PLACES: usize = 16;
 

@@ -416,15 +416,20 @@ pub(super) fn run_odd_windows(relu: bool) -> Made<f32> {
     Made { output: y, ..Made::default() }
 }
 
-/// The largest errors of output and input gradient against `f64`, by their largest values.
-fn errors(entry: &Entry) -> [f64; 2] {
-    let (made, slow) = (run(entry, Numbers::Noise, 1).widen(), run_slow(entry, Numbers::Noise, 1));
+/// The largest errors of output and of input and weight gradient against `f64`, by their largest values.
+fn errors(entry: &Entry, images: usize) -> [f64; 3] {
+    let made = run(entry, Numbers::Noise, images).widen();
+    let slow = run_slow(entry, Numbers::Noise, images);
     let largest = |values: &[f64]| values.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
     let error = |made: &[f64], slow: &[f64]| {
         let errors: Vec<f64> = made.iter().zip(slow).map(|(made, slow)| made - slow).collect();
         largest(&errors) / largest(slow)
     };
-    [error(&made.output, &slow.output), error(&made.input_gradient, &slow.input_gradient)]
+    [
+        error(&made.output, &slow.output),
+        error(&made.input_gradient, &slow.input_gradient),
+        error(&made.weight_gradient, &slow.weight_gradient),
+    ]
 }
 
 /// On 14x14x32 to 64 filters, and on more than one block of tiles.
@@ -436,11 +441,49 @@ fn winograd_rounds_like_the_definition() {
         let slow =
             reference::Conv2D { input, filters, kernel_size, strides, padding, dilation, groups };
         let [plain, winograd] =
-            [false, true].map(|winograd| errors(&Entry::new(slow, true, false, None, winograd)));
+            [false, true].map(|winograd| errors(&Entry::new(slow, true, false, None, winograd), 1));
         for (plain, winograd) in plain.into_iter().zip(winograd) {
             assert!(plain < 1e-6 && winograd < 1e-6, "{plain:e} and {winograd:e}");
         }
     }
+}
+
+/// By Winograd's algorithm, with tiles that lie half outside and without, and in several blocks.
+pub(super) fn tiled_convolutions() -> Vec<Entry> {
+    let mut table = Vec::new();
+    for (i, size) in [[4, 4], [5, 8], [8, 7], [9, 11], [19, 37]].into_iter().enumerate() {
+        for (w, channels) in [16, 17, 20, 33].into_iter().enumerate() {
+            let filters = [16, 33, 17, 20][(i + w) % 4];
+            let padding = [[0; 4], [1; 4], [0, 2, 2, 1]][(i + w) % 3];
+            let (kernel_size, strides, dilation, groups) = ([3, 3], [1, 1], [1, 1], 1);
+            let input = [size[0], size[1], channels];
+            let slow = reference::Conv2D {
+                input,
+                filters,
+                kernel_size,
+                strides,
+                padding,
+                dilation,
+                groups,
+            };
+            table.push(Entry::new(slow, w % 2 > 0, w > 1, None, true));
+        }
+    }
+    table
+}
+
+/// Of two shards.
+#[test]
+fn winograds_gradients_round_like_the_definitions() {
+    for entry in tiled_convolutions() {
+        let plain = Entry::new(entry.slow, entry.bias, false, None, false);
+        let winograd = Entry::new(entry.slow, entry.bias, false, None, true);
+        let [plain, winograd] = [plain, winograd].map(|entry| errors(&entry, IMAGES));
+        for (plain, winograd) in plain.into_iter().zip(winograd) {
+            assert!(plain < 1.2e-6 && winograd < 1.2e-6, "{entry:?}: {plain:e} and {winograd:e}");
+        }
+    }
+    assert_exact(&tiled_convolutions());
 }
 
 /// Windows that overlap, leave gaps, or lie partly on padding.
