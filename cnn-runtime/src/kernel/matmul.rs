@@ -1,6 +1,9 @@
 //! Matrix products over panels of sixteen columns.
 
-use super::simd::{COLUMNS, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, vectorized};
+use super::live::{few_live, list_live_body, live_len};
+use super::simd::{
+    COLUMNS, LIST_SLACK, Lanes, LiveProduct, Product, RowTimesPanels, Start, Tile, vectorized,
+};
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
 /// common first-level cache.
@@ -131,28 +134,77 @@ fn multiply_body<L: Lanes>(
     if rows <= FEW {
         return multiply_few::<L>(x, inner, panels, bias, relu, y, columns);
     }
-    let parts = even_parts(rows, L::ROWS);
-    for (p, panel) in panels.chunks_exact(inner * COLUMNS).enumerate() {
-        let left = columns - p * COLUMNS;
-        let bias = if bias.is_empty() { Start::Zero } else { Start::Bias(&bias[p * COLUMNS..]) };
-        for from in (0..inner).step_by(DEPTH) {
-            let depth = (inner - from).min(DEPTH);
-            for (row, count) in parts.clone() {
+    let mut panel = [0.0; DEPTH * COLUMNS];
+    let mut list = [0.0; live_len(DEPTH)];
+    for from in (0..inner).step_by(DEPTH) {
+        let depth = (inner - from).min(DEPTH);
+        for (group, x) in x.chunks(COLUMNS * inner).enumerate() {
+            // Side by side, since rows that lie powers of two apart displace each other in the cache.
+            let part = x.chunks_exact(inner).map(|row| &row[from..from + depth]);
+            let images = &mut panel[..depth * COLUMNS];
+            transpose_panel(images, &part);
+            list_live_body::<L>(images, &mut list);
+            let y = &mut y[group * COLUMNS * columns..];
+            let block = Block { images, rows: x.len() / inner, list: &list, from, inner };
+            block.multiply::<L>(panels, bias, relu, y, columns);
+        }
+    }
+}
+
+/// Some terms of sixteen rows' products.
+struct Block<'a> {
+    /// A panel of the rows.
+    images: &'a [f32],
+    /// How many there are.
+    rows: usize,
+    /// Of those of the panel that are not zero.
+    list: &'a [f32],
+    /// The first term.
+    from: usize,
+    /// Terms in all.
+    inner: usize,
+}
+
+impl Block<'_> {
+    #[inline(always)]
+    fn multiply<L: Lanes>(
+        &self,
+        panels: &[f32],
+        bias: &[f32],
+        relu: bool,
+        y: &mut [f32],
+        columns: usize,
+    ) {
+        let Self { images, rows, list, from, inner } = *self;
+        let depth = images.len() / COLUMNS;
+        let live = few_live(list, depth).filter(|_| rows == COLUMNS);
+        let relu = relu && from + depth == inner;
+        for (p, panel) in panels.chunks_exact(inner * COLUMNS).enumerate() {
+            let (panel, left) = (&panel[from * COLUMNS..], columns - p * COLUMNS);
+            let start = match (from, bias) {
+                (0, []) => Start::Zero,
+                (0, bias) => Start::Bias(&bias[p * COLUMNS..]),
+                _ => Start::Sum,
+            };
+            for (first, count) in even_parts(rows, L::ROWS) {
+                let (to, stride) = (&mut y[first * columns + p * COLUMNS..], columns);
+                if let Some(live) = live {
+                    let columns = left;
+                    LiveProduct { live, images, panel, first, start, relu, to, stride, columns }
+                        .compute::<L>(count);
+                    continue;
+                }
                 let tile = Tile {
                     counts: [1, 1, depth],
-                    a: x,
-                    a_at: row * inner + from,
-                    a_row: inner,
-                    a_steps: [0, 0, 1],
+                    a: images,
+                    a_at: first,
+                    a_row: 1,
+                    a_steps: [0, 0, COLUMNS],
                     b: panel,
-                    b_at: from * COLUMNS,
+                    b_at: 0,
                     b_steps: [0, 0, COLUMNS],
                 };
-                let start = if from == 0 { bias } else { Start::Sum };
-                let relu = relu && from + depth == inner;
-                let to = &mut y[row * columns + p * COLUMNS..];
-                Product { tile, start, relu, to, stride: columns, columns: left }
-                    .compute::<L>(count);
+                Product { tile, start, relu, to, stride, columns: left }.compute::<L>(count);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The inner loops that layers are made of.
 
 pub(crate) mod elementwise;
+pub(crate) mod live;
 pub(crate) mod matmul;
 pub(crate) mod products;
 pub(crate) mod rmsprop;

@@ -5,6 +5,7 @@
 
 use ndarray::ArrayViewMut3;
 
+use super::live::{few_live, live_len};
 use super::matmul::{DEPTH, even_parts, transpose_panel};
 use super::rmsprop::{Rule, step_body};
 use super::simd::{
@@ -15,7 +16,7 @@ use super::simd::{
 vectorized! {
     /// Sixteen units for all images: `y[image, unit] = bias[unit] + sum over inputs of x * kernel`,
     /// then relu if asked. `images` are panels of `inputs` rows, `live` has a list of each by
-    /// [`list_live`], `panel` is the kernel's, and `y` has sixteen floats for each image, in whole panels;
+    /// [`list_live`](super::live::list_live), `panel` is the kernel's, and `y` has sixteen floats for each image, in whole panels;
     /// no bias if it is empty.
     pub(crate) fn forward(
         images: &[f32],
@@ -26,9 +27,6 @@ vectorized! {
         relu: bool,
         y: &mut [f32],
     ) = forward_body;
-
-    /// A list for [`forward`], of [`live_len`] floats, of the inputs of a panel of images.
-    pub(crate) fn list_live(panel: &[f32], live: &mut [f32]) = list_live_body;
 
     /// The gradients of some inputs, at most sixteen, for all images: `dx[image, input] = sum over
     /// units of dy * kernel`. `kernel` holds those inputs' rows, `images` the outputs' gradients in
@@ -152,7 +150,9 @@ fn forward_body<L: Lanes>(
                 let relu = relu && from + depth == inputs;
                 let to = &mut y[first * COLUMNS..];
                 if let Some(live) = live {
-                    LiveProduct { live, images, panel, first, start, relu, to }.compute::<L>(count);
+                    let (stride, columns) = (COLUMNS, COLUMNS);
+                    LiveProduct { live, images, panel, first, start, relu, to, stride, columns }
+                        .compute::<L>(count);
                     continue;
                 }
                 let tile = Tile {
@@ -170,33 +170,6 @@ fn forward_body<L: Lanes>(
             }
         }
     }
-}
-
-/// Floats of the list of sixteen images' live inputs.
-pub(crate) const fn live_len(inputs: usize) -> usize {
-    inputs.next_multiple_of(COLUMNS) + COLUMNS
-}
-
-/// Lists, as `u32` bits, how many of a panel's inputs are not zero in all of the sixteen images, and then
-/// which.
-#[inline(always)]
-fn list_live_body<L: Lanes>(panel: &[f32], live: &mut [f32]) {
-    let (count, list) = live.split_at_mut(1);
-    let mut len = 0;
-    for (input, images) in panel.chunks_exact(COLUMNS).enumerate() {
-        list[len] = f32::from_bits(input as u32);
-        len += usize::from(images.iter().filter(|x| **x != 0.0).count() > 0);
-    }
-    count[0] = f32::from_bits(len as u32);
-}
-
-/// What [`list_live`] listed, if it is less than three quarters of all: otherwise a list takes longer to
-/// read than it saves.
-#[inline(always)]
-fn few_live(live: &[f32], inputs: usize) -> Option<&[f32]> {
-    let (count, list) = live.split_at(1);
-    let count = count[0].to_bits() as usize;
-    (4 * count < 3 * inputs).then(|| &list[..count])
 }
 
 #[inline(always)]

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::Dense;
 use crate::exchange::Exchange;
 use crate::kernel::elementwise;
+use crate::kernel::live::{list_live, live_len};
 use crate::kernel::matmul::{panels_len, transpose_panel};
 use crate::kernel::products::{self, Outer};
 use crate::kernel::rmsprop;
@@ -53,11 +54,11 @@ impl Dense {
         // The inputs' gradients come later.
         let Parts { x: panels, y, dx: live, .. } = self.parts(exchange);
         let panels = &mut panels[..groups * COLUMNS * self.inputs];
-        let lists = live.par_chunks_exact_mut(products::live_len(self.inputs));
+        let lists = live.par_chunks_exact_mut(live_len(self.inputs));
         panels.par_chunks_exact_mut(self.inputs * COLUMNS).zip(lists).enumerate().for_each(
             |(group, (panel, live))| {
                 turn(x, self.inputs, group, panel);
-                products::list_live(panel, live);
+                list_live(panel, live);
             },
         );
         let live = &*live;

@@ -17,8 +17,12 @@ pub(crate) struct LiveProduct<'a> {
     pub start: Start<'a>,
     /// Whether a relu follows.
     pub relu: bool,
-    /// For each image from the first on sixteen floats.
+    /// The first image's first unit.
     pub to: &'a mut [f32],
+    /// From image to image of `to`.
+    pub stride: usize,
+    /// How many units there are, if fewer than sixteen.
+    pub columns: usize,
 }
 
 impl LiveProduct<'_> {
@@ -39,10 +43,10 @@ impl LiveProduct<'_> {
 impl OfRows for LiveProduct<'_> {
     #[inline(always)]
     fn run<L: Lanes, const R: usize>(self) {
-        let Self { live, images, panel, first, relu, to, .. } = self;
+        let Self { live, images, panel, first, relu, to, stride, columns, .. } = self;
         assert!(first + R <= COLUMNS);
         let inputs = images.len().min(panel.len()) / COLUMNS;
-        let mut sums = start::<L::Wide, R>(self.start, to, COLUMNS, COLUMNS);
+        let mut sums = start::<L::Wide, R>(self.start, to, stride, columns);
         for input in live {
             let input = input.to_bits() as usize;
             assert!(input < inputs, "a live input is an input");
@@ -55,7 +59,7 @@ impl OfRows for LiveProduct<'_> {
                 });
             }
         }
-        store_rows(if relu { relu_rows(sums) } else { sums }, to, COLUMNS, COLUMNS);
+        store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
     }
 }
 
