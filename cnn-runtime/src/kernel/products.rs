@@ -16,8 +16,8 @@ use super::simd::{
 vectorized! {
     /// Sixteen units for all images: `y[image, unit] = bias[unit] + sum over inputs of x * kernel`,
     /// then relu if asked. `images` are panels of `inputs` rows, `live` has a list of each by
-    /// [`list_live`](super::live::list_live), `panel` is the kernel's, and `y` has sixteen floats for each image, in whole panels;
-    /// no bias if it is empty.
+    /// [`list_live`](super::live::list_live), `panel` is the kernel's, and `y` has sixteen floats for
+    /// each image, in whole panels; no bias if it is empty.
     pub(crate) fn forward(
         images: &[f32],
         live: &[f32],
