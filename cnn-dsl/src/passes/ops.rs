@@ -118,8 +118,7 @@ fn operations<'a>(
             } else {
                 // To the last bit as it would be in one with its pooling.
                 let pool = ahead.pooling(conv, layer).filter(|_| ahead.apart);
-                let direct = pool.is_some_and(|pool| !is_winograd_window(pool));
-                convolution_by(layer, conv, relu, fused, direct)
+                convolution_by(layer, conv, relu, fused, pool)
             };
             [Some(op), separate(conv.activation, layer)].into_iter().flatten().collect()
         }
@@ -296,44 +295,69 @@ struct ConvSizes {
     is_padded: bool,
     /// Floats of the output's gradient, spread out and framed.
     spread: u64,
-    /// If Winograd's algorithm computes it: rows and columns of input and output.
-    winograd: Option<[[u64; 2]; 2]>,
+    /// If Winograd's algorithm computes it.
+    winograd: Option<Winograd>,
 }
 
 /// Channels and filters from which on Winograd's algorithm takes less time than the definition: with
 /// fewer its transformations work on vectors that are partly empty.
 const WINOGRAD: u64 = PANEL;
 
-/// Whether Winograd's algorithm computes a convolution: it works on tiles of two by two outputs.
-fn is_winograd(layer: &Layer, conv: &Conv2D) -> bool {
-    let [rows, columns, filters] = dims(&layer.output);
-    conv.kernel_size == [3, 3]
-        && [conv.strides, conv.dilation_rate] == [[1, 1]; 2]
-        && conv.groups == 1
-        && layer.input().last() >= WINOGRAD
-        && filters >= WINOGRAD
-        && rows.min(columns) >= 4
+/// A convolution by Winograd's algorithm, which works on tiles of two by two outputs.
+#[derive(Clone, Copy)]
+struct Winograd {
+    /// Rows and columns.
+    input: [u64; 2],
+    /// The same.
+    output: [u64; 2],
+    /// The kernel's height and width.
+    kernel: u64,
 }
 
-/// Floats of Winograd's packed weights.
-fn winograd_packed(channels: u64, filters: u64) -> u64 {
-    filters.next_multiple_of(PANEL) * (16 * channels + 1)
-}
+impl Winograd {
+    /// If that takes less time than the definition. Max pooling behind it has to pool its tiles; with
+    /// 2x2 kernels, which save less, only that makes up for the tiles' way through memory.
+    fn of(layer: &Layer, conv: &Conv2D, pool: Option<&MaxPooling2D>) -> Option<Self> {
+        let ([height, width, channels], [rows, columns, filters]) =
+            (dims(layer.input()), dims(&layer.output));
+        let kernel = match (conv.kernel_size, pool.map(|pool| pool.pool_size)) {
+            ([3, 3], None | Some([2, 2])) => 3,
+            ([2, 2], Some([2, 2])) => 2,
+            _ => return None,
+        };
+        let pays = [conv.strides, conv.dilation_rate] == [[1, 1]; 2]
+            && conv.groups == 1
+            && channels.min(filters) >= WINOGRAD
+            && rows.min(columns) >= 4;
+        pays.then_some(Self { input: [height, width], output: [rows, columns], kernel })
+    }
 
-/// Floats of Winograd's tiles, as many rows of them as make 64, at least one, with gaps.
-fn winograd_scratch(tiles: [u64; 2], channels: u64) -> u64 {
-    winograd_gradient_scratch(tiles, channels, PANEL)
-}
+    /// Places in a transformed tile.
+    fn places(self) -> u64 {
+        (self.kernel + 1).pow(2)
+    }
 
-/// The same for a kernel's gradient: tiles of channels and of filters.
-fn winograd_gradient_scratch([down, across]: [u64; 2], channels: u64, filters: u64) -> u64 {
-    let rows = (64 / across).clamp(1, down);
-    let [channels, filters] = [channels, filters].map(|count| count.next_multiple_of(PANEL));
-    16 * (rows * across * (channels + filters) + 2 * PANEL)
+    /// Floats of packed weights.
+    fn packed(self, channels: u64, filters: u64) -> u64 {
+        filters.next_multiple_of(PANEL) * (self.places() * channels + 1)
+    }
+
+    /// Floats of as many rows of tiles as make 64, at least one, with gaps, and of a panel of sums.
+    fn scratch(self, tiles: [u64; 2], channels: u64) -> u64 {
+        self.gradient_scratch(tiles, channels, PANEL)
+    }
+
+    /// The same for a kernel's gradient: tiles of channels and of filters.
+    fn gradient_scratch(self, [down, across]: [u64; 2], channels: u64, filters: u64) -> u64 {
+        let rows = (64 / across).clamp(1, down);
+        let [channels, filters] = [channels, filters].map(|count| count.next_multiple_of(PANEL));
+        self.places() * (rows * across * (channels + filters) + 2 * PANEL)
+    }
 }
 
 impl ConvSizes {
-    fn of(layer: &Layer, conv: &Conv2D) -> Self {
+    /// `pool` is the max pooling behind it, if there is one.
+    fn of(layer: &Layer, conv: &Conv2D, pool: Option<&MaxPooling2D>) -> Self {
         let [rows, columns, channels] = dims(layer.input());
         let [top, bottom, left, right] = conv.padding;
         let extent = |axis: usize| (conv.kernel_size[axis] - 1) * conv.dilation_rate[axis];
@@ -344,52 +368,57 @@ impl ConvSizes {
             padded: (rows + top + bottom) * (columns + left + right) * channels,
             is_padded: conv.padding != [0; 4],
             spread: (rows + extent(0)) * (columns + extent(1)) * conv.filters,
-            winograd: is_winograd(layer, conv)
-                .then(|| [[rows, columns], [layer.output.0[0], layer.output.0[1]]]),
+            winograd: Winograd::of(layer, conv, pool),
         }
     }
 
     fn packed(&self) -> u64 {
-        self.panels(self.group[0], self.group[1])
+        self.panels(self.winograd, self.group[0], self.group[1])
     }
 
     fn transposed(&self) -> u64 {
-        self.panels(self.group[1], self.group[0])
+        self.panels(self.back(), self.group[1], self.group[0])
+    }
+
+    /// If the way back too goes by Winograd's algorithm.
+    fn back(&self) -> Option<Winograd> {
+        self.winograd.filter(|winograd| winograd.kernel == 3)
     }
 
     /// Of `backward`: frames, or the gradient behind a relu and Winograd's tiles for kernel or input.
     fn backward_scratch(&self, relu: bool) -> u64 {
-        let Some([input, output]) = self.winograd else {
+        let Some(winograd) = self.back() else {
             return self.padded + self.spread + PANEL;
         };
         let tiles = |sizes: [u64; 2]| sizes.map(|size| size.div_ceil(2));
-        let [channels, filters] = self.group;
+        let (Winograd { input, output, .. }, [channels, filters]) = (winograd, self.group);
         let masked = if relu { output[0] * output[1] * filters } else { 0 };
-        let kernel = winograd_gradient_scratch(tiles(output), channels, filters);
-        masked + kernel.max(winograd_scratch(tiles(input), filters))
+        let kernel = winograd.gradient_scratch(tiles(output), channels, filters);
+        masked + kernel.max(winograd.scratch(tiles(input), filters))
     }
 
     /// Of a shard's gradients without the bias.
     fn gradients(&self) -> u64 {
         let [channels, filters] = self.group;
-        match self.winograd {
+        match self.back() {
             Some(_) => 16 * channels * filters.next_multiple_of(PANEL),
             None => self.places * channels * filters * self.groups,
         }
     }
 
     /// Of all groups, with a bias each.
-    fn panels(&self, inputs: u64, outputs: u64) -> u64 {
-        if self.winograd.is_some() {
-            return winograd_packed(inputs, outputs);
+    fn panels(&self, winograd: Option<Winograd>, inputs: u64, outputs: u64) -> u64 {
+        if let Some(winograd) = winograd {
+            return winograd.packed(inputs, outputs);
         }
         self.groups * (panels(self.places * inputs, outputs) + outputs.next_multiple_of(PANEL))
     }
 
     fn forward_scratch(&self) -> u64 {
         match self.winograd {
-            Some([_, [rows, columns]]) => {
-                winograd_scratch([rows.div_ceil(2), columns.div_ceil(2)], self.group[0])
+            Some(winograd) => {
+                let tiles = winograd.output.map(|size| size.div_ceil(2));
+                winograd.scratch(tiles, self.group[0])
             }
             None if self.is_padded => self.padded,
             None => 0,
@@ -403,16 +432,21 @@ fn dims(shape: &Shape) -> [u64; 3] {
 
 /// A convolution with its bias and, if asked, a relu, for all the layers in `fused`.
 pub(crate) fn convolution(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer]) -> Op {
-    convolution_by(layer, conv, relu, fused, false)
+    convolution_by(layer, conv, relu, fused, None)
 }
 
-/// The same, `direct` without Winograd's algorithm.
-fn convolution_by(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer], direct: bool) -> Op {
+/// The same, by the algorithm that it takes in one with a pooling behind it.
+fn convolution_by(
+    layer: &Layer,
+    conv: &Conv2D,
+    relu: bool,
+    fused: &[&Layer],
+    pool: Option<&MaxPooling2D>,
+) -> Op {
     if let Some(depthwise) = conv.depthwise(layer.input().last()) {
         return Op { layers: names(fused), ..depthwise.op(layer, relu) };
     }
-    let mut sizes = ConvSizes::of(layer, conv);
-    sizes.winograd = sizes.winograd.filter(|_| !direct);
+    let sizes = ConvSizes::of(layer, conv, pool);
     Op {
         layers: names(fused),
         sizes: Some(Sizes {
@@ -429,11 +463,6 @@ fn convolution_by(layer: &Layer, conv: &Conv2D, relu: bool, fused: &[&Layer], di
     }
 }
 
-/// A window is one of Winograd's tiles, or its convolution goes without.
-fn is_winograd_window(pool: &MaxPooling2D) -> bool {
-    pool.pool_size == [2, 2]
-}
-
 fn conv_pool(
     layer: &Layer,
     conv: &Conv2D,
@@ -441,8 +470,7 @@ fn conv_pool(
     pool: &MaxPooling2D,
     fused: &[&Layer],
 ) -> Op {
-    let mut sizes = ConvSizes::of(layer, conv);
-    sizes.winograd = sizes.winograd.filter(|_| is_winograd_window(pool));
+    let sizes = ConvSizes::of(layer, conv, Some(pool));
     let output = fused.last().map_or_else(|| layer.output.clone(), |last| last.output.clone());
     let row = (conv.kernel_size[1] * layer.input().last()).next_multiple_of(LANES);
     let patch = conv.kernel_size[0] * row;
@@ -450,7 +478,7 @@ fn conv_pool(
     let conv_descriptor = conv_descriptor(layer, conv, relu, sizes.winograd.is_some());
     let window = array(&pool.pool_size);
     let forward_scratch = match sizes.winograd {
-        Some(_) => winograd_scratch([output.0[0], output.0[1]], sizes.group[0]),
+        Some(winograd) => winograd.scratch([output.0[0], output.0[1]], sizes.group[0]),
         None => sizes.forward_scratch() + pool.pool_size[0] * layer.output.0[1] * PANEL,
     };
     // Where patches are long, gradients are sorted by them.

@@ -94,11 +94,11 @@ impl Conv2D {
         Self { relu: true, ..self }
     }
 
-    /// By Winograd's algorithm: less than half of the multiplications, for 3x3 kernels with strides,
-    /// dilation and groups of 1.
+    /// By Winograd's algorithm, with strides, dilation and groups of 1: 3x3 kernels take less than half
+    /// of the multiplications, forward and back, 2x2 kernels little more than half, forward alone.
     #[must_use]
     pub const fn winograd(self) -> Self {
-        let square = self.kernel[0] == 3 && self.kernel[1] == 3;
+        let square = self.kernel[0] == self.kernel[1] && matches!(self.kernel[0], 2 | 3);
         let dense = self.strides[0] * self.strides[1] * self.dilation[0] * self.dilation[1] == 1;
         assert!(square && dense && self.groups == 1);
         Self { winograd: true, ..self }
@@ -114,8 +114,14 @@ impl Conv2D {
             input: self.input,
             frame: [top, left],
             filters: self.filters,
+            kernel: self.kernel[0],
             tiles: [rows.div_ceil(2), columns.div_ceil(2)],
         })
+    }
+
+    /// Whether the way back goes by Winograd's algorithm.
+    const fn back_by_winograd(&self) -> bool {
+        self.winograd && self.kernel[0] == 3
     }
 
     /// Where its weights lie.
@@ -188,7 +194,7 @@ impl Conv2D {
     #[must_use]
     pub const fn packed_len(&self) -> usize {
         if self.winograd {
-            return Winograd::packed_len(self.input[2], self.filters);
+            return Winograd::packed_len(self.kernel[0], self.input[2], self.filters);
         }
         self.groups * self.packed_group()
     }
@@ -207,7 +213,7 @@ impl Conv2D {
     /// Floats of its gradients in a shard: as its weights, or a kernel's at Winograd's places.
     #[must_use]
     pub const fn gradients_len(&self) -> usize {
-        if self.winograd {
+        if self.back_by_winograd() {
             return Winograd::gradients_len(self.input[2], self.filters) + self.bias_len();
         }
         self.weights_len()
@@ -229,7 +235,9 @@ impl Conv2D {
     /// algorithm the gradient behind the relu, and tiles for the kernel's gradient or the input's.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
-        if let Some(winograd) = self.as_winograd() {
+        if let Some(winograd) = self.as_winograd()
+            && self.back_by_winograd()
+        {
             let (kernel, input) = (winograd.gradient_scratch(), self.turned().scratch());
             return self.masked_len() + if kernel > input { kernel } else { input };
         }
@@ -257,6 +265,7 @@ impl Conv2D {
             padding: [0; 4],
             bias: false,
             relu: false,
+            winograd: self.back_by_winograd(),
             ..*self
         }
     }
@@ -269,7 +278,7 @@ impl Conv2D {
         if self.winograd {
             let (channels, filters) = (self.input[2], self.filters);
             let tap = |place: usize, c, o| kernel[(place * channels + c) * filters + o];
-            return Winograd::pack(channels, filters, tap, bias, packed);
+            return Winograd::pack(self.kernel[0], channels, filters, tap, bias, packed);
         }
         let [_, filters] = self.group();
         for (g, packed) in packed.chunks_exact_mut(self.packed_group()).enumerate() {
@@ -296,7 +305,7 @@ impl Conv2D {
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
         let [_, filters] = self.group();
         let (group_len, panel_len) = if self.winograd {
-            (self.packed_len(), Winograd::panel_len(self.input[2]))
+            (self.packed_len(), Winograd::panel_len(self.kernel[0], self.input[2]))
         } else {
             (self.packed_group(), self.taps() * COLUMNS)
         };
@@ -326,9 +335,9 @@ impl Conv2D {
         let ([height, width], [channels, filters]) = (self.kernel, self.group());
         let mirrored = self.mirrored();
         let panels = &mut transposed[self.at.transposed..][..mirrored.packed_len()];
-        if self.winograd {
+        if mirrored.winograd {
             let tap = |place, o, c| kernel[((8 - place) * channels + c) * filters + o];
-            return Winograd::pack(filters, channels, tap, &[], panels);
+            return Winograd::pack(3, filters, channels, tap, &[], panels);
         }
         for (g, panels) in panels.chunks_exact_mut(mirrored.packed_group()).enumerate() {
             for (p, panel) in panels.chunks_exact_mut(mirrored.taps() * COLUMNS).enumerate() {
@@ -389,7 +398,9 @@ impl Conv2D {
         scratch: &mut [f32],
     ) {
         let gradients = &mut gradients[self.at.gradients..][..self.gradients_len()];
-        if let Some(winograd) = self.as_winograd() {
+        if let Some(winograd) = self.as_winograd()
+            && self.back_by_winograd()
+        {
             return self.backward_tiles(&winograd, transposed, x, y, dy, dx, gradients, scratch);
         }
         let (padded, scratch) = scratch.split_at_mut(self.padded_len());
@@ -470,7 +481,7 @@ impl Conv2D {
     ) {
         let shards = shards.map(|shard| &shard[self.at.gradients..][..self.gradients_len()]);
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
-        if self.winograd {
+        if self.back_by_winograd() {
             return self.gather_places(shards, gradients);
         }
         gradients.par_chunks_mut(TASK).enumerate().for_each(|(task, gradients)| {

@@ -321,7 +321,10 @@ fn convolve_tiles_body<L: Lanes>(
     mut pooled: Pooled<'_>,
     scratch: &mut [f32],
 ) {
-    winograd::convolve::<L>(winograd, packed, x, scratch, &mut pooled);
+    match winograd.kernel {
+        2 => winograd::convolve::<L, 3, 9>(winograd, packed, x, scratch, &mut pooled),
+        _ => winograd::convolve::<L, 4, 16>(winograd, packed, x, scratch, &mut pooled),
+    }
 }
 
 /// Where pooled windows go.

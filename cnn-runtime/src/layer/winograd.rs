@@ -1,10 +1,16 @@
-//! Convolutions of 3x3 kernels in steps of one, by Winograd's F(2x2, 3x3): tiles of 4x4 inputs become
-//! tiles of 2x2 outputs with 16 multiplications where the definition takes 36.
+//! Convolutions in steps of one by Winograd's algorithm. Of 3x3 kernels that is F(2x2, 3x3): tiles of 4x4
+//! inputs become tiles of 2x2 outputs with 16 multiplications where the definition takes 36; of 2x2
+//! kernels F(2x2, 2x2): tiles of 3x3 inputs, 9 multiplications where it takes 16.
 //!
 //! The transforms are those of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks"
-//! (2016), section 4.1: `y = At [(G g Gt) * (Bt d B)] A`, summed over channels before the last step.
+//! (2016), section 4.1: `y = At [(G g Gt) * (Bt d B)] A`, summed over channels before the last step;
+//! for 2x2 kernels `d0 g0 + d1 g1 = (d0 - d1) g0 + d1 (g0 + g1)` and the same from the other end.
 //! Their factors are 0, 1/2 and 1, so that rounding errors stay within a few times the definition's.
 //! A value that is infinite or NaN reaches all outputs of the tiles that see it.
+//!
+//! Functions of `S` and `P` work on tiles of `S` by `S` inputs, which have `P` places.
+
+use std::array;
 
 use crate::kernel::matmul::even_parts;
 use crate::kernel::simd::{
@@ -14,7 +20,7 @@ use crate::kernel::simd::{
 
 pub(super) mod gradient;
 
-/// Places in a transformed tile.
+/// Places in a transformed tile of a 3x3 kernel.
 const PLACES: usize = 16;
 
 /// Floats between what belongs to two places: without them places lie powers of two apart, where the
@@ -34,6 +40,8 @@ pub(super) struct Winograd {
     pub frame: [usize; 2],
     /// Output channels.
     pub filters: usize,
+    /// The kernel's height and width: 2 or 3.
+    pub kernel: usize,
     /// Tiles of two by two outputs, down and across.
     pub tiles: [usize; 2],
 }
@@ -41,13 +49,18 @@ pub(super) struct Winograd {
 impl Winograd {
     /// Floats of packed weights, with a bias: panels of sixteen filters, each of them place by
     /// place.
-    pub const fn packed_len(channels: usize, filters: usize) -> usize {
-        filters.div_ceil(COLUMNS) * COLUMNS * (PLACES * channels + 1)
+    pub const fn packed_len(kernel: usize, channels: usize, filters: usize) -> usize {
+        filters.div_ceil(COLUMNS) * (Self::panel_len(kernel, channels) + COLUMNS)
     }
 
     /// Floats of a panel.
-    pub const fn panel_len(channels: usize) -> usize {
-        PLACES * channels * COLUMNS
+    pub const fn panel_len(kernel: usize, channels: usize) -> usize {
+        (kernel + 1) * (kernel + 1) * channels * COLUMNS
+    }
+
+    /// Places in a transformed tile.
+    const fn places(&self) -> usize {
+        (self.kernel + 1) * (self.kernel + 1)
     }
 
     /// Channels in whole vectors.
@@ -68,18 +81,19 @@ impl Winograd {
 
     /// Floats of scratch: a block's tiles, transformed, and what one panel makes of them.
     pub const fn scratch(&self) -> usize {
-        PLACES * (self.rows_in_block() * self.tiles[1] * (self.depth() + COLUMNS) + 2 * GAP)
+        self.places() * (self.rows_in_block() * self.tiles[1] * (self.depth() + COLUMNS) + 2 * GAP)
     }
 
-    /// Lays weights out; `kernel(place in the kernel, channel, filter)`, places in row-major order.
+    /// Lays weights out; `tap(place in the kernel, channel, filter)`, places in row-major order.
     pub fn pack(
+        kernel: usize,
         channels: usize,
         filters: usize,
-        kernel: impl Fn(usize, usize, usize) -> f32,
+        tap: impl Fn(usize, usize, usize) -> f32,
         bias: &[f32],
         packed: &mut [f32],
     ) {
-        let panel_len = Self::panel_len(channels);
+        let (panel_len, places) = (Self::panel_len(kernel, channels), kernel * kernel);
         let (panels, packed_bias) = packed.split_at_mut(filters.div_ceil(COLUMNS) * panel_len);
         packed_bias[..bias.len()].copy_from_slice(bias);
         for (p, panel) in panels.chunks_exact_mut(panel_len).enumerate() {
@@ -87,11 +101,15 @@ impl Winograd {
             for c in 0..channels {
                 for column in 0..COLUMNS.min(filters - first) {
                     let mut taps = [0.0; 9];
-                    for (place, tap) in taps.iter_mut().enumerate() {
-                        *tap = kernel(place, c, first + column);
+                    for (place, value) in taps[..places].iter_mut().enumerate() {
+                        *value = tap(place, c, first + column);
                     }
-                    for (place, value) in transform_kernel(&taps).into_iter().enumerate() {
+                    let mut put = |place: usize, value| {
                         panel[(place * channels + c) * COLUMNS + column] = value;
+                    };
+                    match kernel {
+                        2 => transform_kernel::<2, 3>(&taps, pairs, &mut put),
+                        _ => transform_kernel::<3, 4>(&taps, triples, &mut put),
                     }
                 }
             }
@@ -99,41 +117,52 @@ impl Winograd {
     }
 }
 
-/// `G g Gt`.
-fn transform_kernel(g: &[f32; 9]) -> [f32; PLACES] {
-    /// `G` times a column.
-    fn apply([a, b, c]: [f32; 3]) -> [f32; 4] {
-        let (ends, middle) = (0.5 * (a + c), 0.5 * b);
-        [a, ends + middle, ends - middle, c]
+/// `G g Gt` of a kernel of `K` by `K` taps, to `put` place by place; `apply` is `G` times a column.
+fn transform_kernel<const K: usize, const S: usize>(
+    taps: &[f32],
+    apply: impl Fn([f32; K]) -> [f32; S],
+    put: &mut impl FnMut(usize, f32),
+) {
+    let columns: [_; K] = array::from_fn(|j| apply(array::from_fn(|i| taps[i * K + j])));
+    for i in 0..S {
+        for (j, value) in apply(columns.map(|column| column[i])).into_iter().enumerate() {
+            put(i * S + j, value);
+        }
     }
-    let columns = [0, 1, 2].map(|j| apply([g[j], g[3 + j], g[6 + j]]));
-    let mut out = [0.0; PLACES];
-    for (i, row) in out.chunks_exact_mut(4).enumerate() {
-        row.copy_from_slice(&apply([columns[0][i], columns[1][i], columns[2][i]]));
-    }
-    out
+}
+
+/// `G` times a column of a 3x3 kernel.
+fn triples([a, b, c]: [f32; 3]) -> [f32; 4] {
+    let (ends, middle) = (0.5 * (a + c), 0.5 * b);
+    [a, ends + middle, ends - middle, c]
+}
+
+/// `G` times a column of a 2x2 kernel.
+fn pairs([a, b]: [f32; 2]) -> [f32; 3] {
+    [a, a + b, b]
 }
 
 /// A convolution of one image: all of its tiles' outputs to `sink`.
 #[inline(always)]
-pub(super) fn convolve<L: Lanes>(
+pub(super) fn convolve<L: Lanes, const S: usize, const P: usize>(
     this: &Winograd,
     packed: &[f32],
     x: &[f32],
     scratch: &mut [f32],
     sink: &mut impl Sink,
 ) {
-    let panel_len = Winograd::panel_len(this.input[2]);
+    assert!(this.kernel + 1 == S && S * S == P);
+    let panel_len = Winograd::panel_len(this.kernel, this.input[2]);
     let (panels, bias) = packed.split_at(this.filters.div_ceil(COLUMNS) * panel_len);
     let step = this.rows_in_block();
     for first in (0..this.tiles[0]).step_by(step) {
         let count = step.min(this.tiles[0] - first) * this.tiles[1];
-        let (inputs, sums) = scratch.split_at_mut(PLACES * (count * this.depth() + GAP));
-        L::call(TransformInputs { this, x, first, count, inputs });
+        let (inputs, sums) = scratch.split_at_mut(P * (count * this.depth() + GAP));
+        L::call(TransformInputs::<S, P> { this, x, first, count, inputs });
         for (p, panel) in panels.chunks_exact(panel_len).enumerate() {
             multiply::<L>(this, inputs, panel, count, sums);
             let bias = &bias[p * COLUMNS..];
-            L::call(TransformOutputs {
+            L::call(TransformOutputs::<_, S, P> {
                 this,
                 sums,
                 bias,
@@ -146,7 +175,7 @@ pub(super) fn convolve<L: Lanes>(
     }
 }
 
-struct TransformInputs<'a> {
+struct TransformInputs<'a, const S: usize, const P: usize> {
     this: &'a Winograd,
     x: &'a [f32],
     first: usize,
@@ -154,24 +183,26 @@ struct TransformInputs<'a> {
     inputs: &'a mut [f32],
 }
 
-impl<L: Lanes> Kernel<L> for TransformInputs<'_> {
+impl<L: Lanes, const S: usize, const P: usize> Kernel<L> for TransformInputs<'_, S, P> {
     #[inline(always)]
     fn run(self) {
-        transform_inputs::<L::Wide>(self.this, self.x, self.first, self.count, self.inputs);
+        transform_inputs::<L::Wide, S, P>(self.this, self.x, self.first, self.count, self.inputs);
     }
 }
 
-struct TransformOutputs<'a, S> {
+struct TransformOutputs<'a, Out, const S: usize, const P: usize> {
     this: &'a Winograd,
     sums: &'a [f32],
     bias: &'a [f32],
     first: usize,
     count: usize,
     panel: usize,
-    sink: &'a mut S,
+    sink: &'a mut Out,
 }
 
-impl<L: Lanes, S: Sink> Kernel<L> for TransformOutputs<'_, S> {
+impl<L: Lanes, Out: Sink, const S: usize, const P: usize> Kernel<L>
+    for TransformOutputs<'_, Out, S, P>
+{
     #[inline(always)]
     fn run(self) {
         let (columns, stride) = (self.this.tiles[1], self.count * COLUMNS + GAP);
@@ -179,7 +210,7 @@ impl<L: Lanes, S: Sink> Kernel<L> for TransformOutputs<'_, S> {
         for row in 0..self.count / columns {
             for column in 0..columns {
                 let sums = &self.sums[(row * columns + column) * COLUMNS..];
-                let outputs = transform_outputs(load_rows(sums, stride, COLUMNS), bias);
+                let outputs = transform_outputs::<_, S, P>(load_rows(sums, stride, COLUMNS), bias);
                 self.sink.put(self.panel * COLUMNS, [self.first + row, column], [outputs]);
             }
         }
@@ -188,7 +219,7 @@ impl<L: Lanes, S: Sink> Kernel<L> for TransformOutputs<'_, S> {
 
 /// `Bt d B` of `count` tiles from row `first` of tiles on: place, tile, channel.
 #[inline(always)]
-fn transform_inputs<W: Vector>(
+fn transform_inputs<W: Vector, const S: usize, const P: usize>(
     this: &Winograd,
     x: &[f32],
     first: usize,
@@ -199,14 +230,14 @@ fn transform_inputs<W: Vector>(
     let stride = count * depth + GAP;
     for row in 0..count / columns {
         for column in 0..columns {
-            let square = Square::new(this, [2 * (first + row), 2 * column]);
+            let square = Square::<S, P>::new(this, [2 * (first + row), 2 * column]);
             let inputs = &mut inputs[(row * columns + column) * depth..];
             for c in (0..channels).step_by(COLUMNS) {
                 let (x, inputs) = (&x[c..], &mut inputs[c..]);
                 if square.whole {
-                    transform_input::<W>(square.load_whole(x, channels), inputs, stride);
+                    transform_input::<W, S, P>(square.load_whole(x, channels), inputs, stride);
                 } else {
-                    transform_input::<W>(square.load(x, channels - c), inputs, stride);
+                    transform_input::<W, S, P>(square.load(x, channels - c), inputs, stride);
                 }
             }
         }
@@ -215,15 +246,13 @@ fn transform_inputs<W: Vector>(
 
 /// `Bt d B`, its places `stride` apart.
 #[inline(always)]
-fn transform_input<W: Vector>(mut d: [W; PLACES], to: &mut [f32], stride: usize) {
-    unrolled!([0 1 2 3] 4, j => {
-        let column = [d[j], d[4 + j], d[8 + j], d[12 + j]];
-        [d[j], d[4 + j], d[8 + j], d[12 + j]] = differences(column);
-    });
-    unrolled!([0 1 2 3] 4, i => {
-        let row = [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]];
-        [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]] = differences(row);
-    });
+fn transform_input<W: Vector, const S: usize, const P: usize>(
+    mut d: [W; P],
+    to: &mut [f32],
+    stride: usize,
+) {
+    unrolled!([0 1 2 3] S, j => differences::<W, S>(&mut d, j, S));
+    unrolled!([0 1 2 3] S, i => differences::<W, S>(&mut d, i * S, 1));
     store_rows(d, to, stride, COLUMNS);
 }
 
@@ -231,29 +260,29 @@ fn transform_input<W: Vector>(mut d: [W; PLACES], to: &mut [f32], stride: usize)
 const OUTSIDE: usize = usize::MAX;
 
 /// Where the pixels of a tile lie in an image.
-struct Square {
-    pixels: [usize; PLACES],
+struct Square<const S: usize, const P: usize> {
+    pixels: [usize; P],
     /// From line to line.
     line: usize,
     /// Whether all of them lie in the image and have whole vectors: then only the first is noted.
     whole: bool,
 }
 
-impl Square {
+impl<const S: usize, const P: usize> Square<S, P> {
     /// From a pixel of the framed image on.
     #[inline(always)]
     fn new(this: &Winograd, [row, column]: [usize; 2]) -> Self {
         let ([height, width, channels], [top, left]) = (this.input, this.frame);
-        let inside = |first: usize, frame, size| first >= frame && first + 4 <= frame + size;
+        let inside = |first: usize, frame, size| first >= frame && first + S <= frame + size;
         let whole = inside(row, top, height) && inside(column, left, width);
         let whole = whole && channels % COLUMNS == 0;
-        let mut pixels = [OUTSIDE; PLACES];
+        let mut pixels = [OUTSIDE; P];
         if whole {
             pixels[0] = ((row - top) * width + column - left) * channels;
         } else {
             for (place, pixel) in pixels.iter_mut().enumerate() {
-                let row = (row + place / 4).wrapping_sub(top);
-                let column = (column + place % 4).wrapping_sub(left);
+                let row = (row + place / S).wrapping_sub(top);
+                let column = (column + place % S).wrapping_sub(left);
                 if row < height && column < width {
                     *pixel = (row * width + column) * channels;
                 }
@@ -264,30 +293,37 @@ impl Square {
 
     /// Sixteen channels of each pixel of a whole one.
     #[inline(always)]
-    fn load_whole<W: Vector>(&self, x: &[f32], channels: usize) -> [W; PLACES] {
-        let (mut d, x) = ([W::splat(0.0); PLACES], &x[self.pixels[0]..]);
-        unrolled!([0 1 2 3] 4, i => {
-            [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]] =
-                load_rows(&x[i * self.line..], channels, COLUMNS);
+    fn load_whole<W: Vector>(&self, x: &[f32], channels: usize) -> [W; P] {
+        let (mut d, x) = ([W::splat(0.0); P], &x[self.pixels[0]..]);
+        unrolled!([0 1 2 3] S, i => {
+            let line: [W; S] = load_rows(&x[i * self.line..], channels, COLUMNS);
+            unrolled!([0 1 2 3] S, j => d[i * S + j] = line[j]);
         });
         d
     }
 
     /// Up to sixteen channels of each pixel of another; zeros outside.
     #[inline(always)]
-    fn load<W: Vector>(&self, x: &[f32], left: usize) -> [W; PLACES] {
-        let mut d = [W::splat(0.0); PLACES];
-        unrolled!(PLACES, i => if self.pixels[i] != OUTSIDE {
+    fn load<W: Vector>(&self, x: &[f32], left: usize) -> [W; P] {
+        let mut d = [W::splat(0.0); P];
+        unrolled!(P, i => if self.pixels[i] != OUTSIDE {
             d[i] = load_columns(&x[self.pixels[i]..], left);
         });
         d
     }
 }
 
-/// `Bt` times a column.
+/// `Bt` times a column, from `at` on in steps of `step`.
 #[inline(always)]
-fn differences<W: Vector>([a, b, c, d]: [W; 4]) -> [W; 4] {
-    [a.sub(c), b.add(c), c.sub(b), b.sub(d)]
+fn differences<W: Vector, const S: usize>(d: &mut [W], at: usize, step: usize) {
+    let [a, b, c] = [d[at], d[at + step], d[at + 2 * step]];
+    if S == 3 {
+        [d[at], d[at + 2 * step]] = [a.sub(b), c.sub(b)];
+    } else {
+        let last = b.sub(d[at + 3 * step]);
+        [d[at], d[at + step], d[at + 2 * step], d[at + 3 * step]] =
+            [a.sub(c), b.add(c), c.sub(b), last];
+    }
 }
 
 /// For each place the product of its tiles by channels and channels by sixteen filters.
@@ -300,7 +336,7 @@ fn multiply<L: Lanes>(
     sums: &mut [f32],
 ) {
     let (channels, depth) = (this.input[2], this.depth());
-    for place in 0..PLACES {
+    for place in 0..this.places() {
         for (t, rows) in even_parts(count, L::ROWS) {
             let tile = Tile {
                 counts: [1, 1, channels],
@@ -321,18 +357,21 @@ fn multiply<L: Lanes>(
 
 /// `At m A` plus `bias`.
 #[inline(always)]
-fn transform_outputs<W: Vector>(m: [W; PLACES], bias: W) -> [W; 4] {
-    let mut upper = [bias; 4];
-    let mut lower = [bias; 4];
-    unrolled!(4, j => [upper[j], lower[j]] = totals([m[j], m[4 + j], m[8 + j], m[12 + j]]));
-    let ([a, b], [c, d]) = (totals(upper), totals(lower));
+fn transform_outputs<W: Vector, const S: usize, const P: usize>(m: [W; P], bias: W) -> [W; 4] {
+    let mut lines = [[bias; S]; 2];
+    unrolled!([0 1 2 3] S, j => [lines[0][j], lines[1][j]] = totals::<W, S>(&m, j, S));
+    let ([a, b], [c, d]) = (totals::<W, S>(&lines[0], 0, 1), totals::<W, S>(&lines[1], 0, 1));
     [a.add(bias), b.add(bias), c.add(bias), d.add(bias)]
 }
 
-/// `At` times a column.
+/// `At` times a column, from `at` on in steps of `step`.
 #[inline(always)]
-fn totals<W: Vector>([a, b, c, d]: [W; 4]) -> [W; 2] {
-    [a.add(b).add(c), b.sub(c).sub(d)]
+fn totals<W: Vector, const S: usize>(m: &[W], at: usize, step: usize) -> [W; 2] {
+    let [a, b, c] = [m[at], m[at + step], m[at + 2 * step]];
+    if S == 3 {
+        return [a.add(b), b.add(c)];
+    }
+    [a.add(b).add(c), b.sub(c).sub(m[at + 3 * step])]
 }
 
 /// Outputs as they are: height x width x channels.
@@ -389,5 +428,8 @@ fn convolve_image_body<L: Lanes>(
     mut y: Image<'_>,
     scratch: &mut [f32],
 ) {
-    convolve::<L>(this, packed, x, scratch, &mut y);
+    match this.kernel {
+        2 => convolve::<L, 3, 9>(this, packed, x, scratch, &mut y),
+        _ => convolve::<L, 4, 16>(this, packed, x, scratch, &mut y),
+    }
 }

@@ -16,6 +16,7 @@ impl Conv2D {
             input: self.output(),
             frame: self.spread_origin(),
             filters: channels,
+            kernel: 3,
             tiles: [rows.div_ceil(2), columns.div_ceil(2)],
         }
     }
@@ -56,7 +57,7 @@ impl Conv2D {
         }
         if let Some(dx) = dx {
             let turned = self.turned();
-            let len = Winograd::packed_len(self.filters, self.input[2]);
+            let len = Winograd::packed_len(3, self.filters, self.input[2]);
             let panels = &transposed[self.at.transposed..][..len];
             let dx = winograd::Image { shape: self.input, relu: false, y: dx };
             winograd::convolve_image(&turned, panels, dy, dx, scratch);

@@ -92,7 +92,7 @@ fn kernel_gradient_body<L: Lanes>(
     for first in (0..this.tiles[0]).step_by(step) {
         let count = step.min(this.tiles[0] - first) * this.tiles[1];
         let (inputs, spread) = scratch.split_at_mut(PLACES * (count * this.depth() + GAP));
-        L::call(TransformInputs { this, x, first, count, inputs });
+        L::call(TransformInputs::<4, PLACES> { this, x, first, count, inputs });
         L::call(SpreadOutputs { this, outputs, first, count, spread });
         add_products::<L>(this, inputs, spread, count, sums);
     }
