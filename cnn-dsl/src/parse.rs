@@ -13,7 +13,7 @@ use crate::scan::{self, TokenKind};
 
 /// What pest's generator makes of `grammar.pest`, made ahead: the generator and what it depends on would
 /// be a tenth of the build of everyone who uses this crate. `tests/grammar.rs` keeps it up to date.
-#[allow(missing_docs, unused_qualifications, clippy::pedantic, reason = "generated")]
+#[allow(dead_code, missing_docs, unused_qualifications, clippy::pedantic, reason = "generated")]
 mod grammar {
     pub(super) struct Grammar;
 

@@ -9,8 +9,9 @@ use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, Distances, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, Pixels, STOPPED,
-    Short, Sink, Vector, Windows, gather, list, scatter, store_rows, total, unrolled, vectorized,
+    COLUMNS, Distances, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, Pixels,
+    SCATTERED, STOPPED, Short, Sink, Vector, Windows, gather, list, scatter, store_rows, total,
+    unrolled, vectorized,
 };
 use crate::team::{Team, in_two};
 
@@ -254,10 +255,10 @@ impl ConvPool {
         }
     }
 
-    /// Whether the gradients of all channels are sorted by the patches that they meet: below eight
-    /// vectors of sixteen that takes longer than it saves.
+    /// Whether the gradients of all channels are sorted by the patches that they meet: for short ones
+    /// that takes longer than it saves.
     const fn groups(&self) -> bool {
-        self.patch() > 8 * COLUMNS
+        self.patch() > SCATTERED
     }
 
     /// Whether a kernel's gradient is no work for lists.
