@@ -10,7 +10,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use clap::Parser;
+use bpaf::{OptionParser, Parser as _, construct, long, positional};
 use cnn_runtime::data::Inputs;
 use cnn_runtime::data::images::{Images, Sizing};
 
@@ -38,20 +38,25 @@ cnn_runtime::cnn! {
 }
 
 /// Trains on a folder of images.
-#[derive(Debug, Parser)]
+#[derive(Debug)]
 struct Flags {
-    /// Folder with a subfolder of images for each class.
-    #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Images to classify after training.
-    #[arg(value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    #[command(flatten)]
     training: Training,
 }
 
+impl Flags {
+    fn parser() -> OptionParser<Self> {
+        let data =
+            long("data").help("Folder with a subfolder of images for each class").argument("DIR");
+        let images = positional("IMAGE").help("Images to classify after training").many();
+        let training = Training::flags();
+        construct!(Self { data, training, images }).to_options()
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    for line in run(&Flags::parse())? {
+    for line in run(&Flags::parser().run())? {
         println!("{line}");
     }
     Ok(())
@@ -104,6 +109,7 @@ fn run(flags: &Flags) -> Result<Vec<String>, Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::path::Path;
 
     use cnn_runtime::rng::Rng;
@@ -140,9 +146,10 @@ mod tests {
     }
 
     fn flags(arguments: &[&Path]) -> Flags {
-        let options = ["own_images", "--verbose", "0", "--epochs", "8", "--data"];
-        let options = options.iter().map(AsRef::as_ref);
-        Flags::parse_from(options.chain(arguments.iter().map(|path| path.as_os_str())))
+        let options = ["--verbose", "0", "--epochs", "8", "--data"].map(AsRef::as_ref);
+        let all: Vec<&OsStr> =
+            options.into_iter().chain(arguments.iter().map(|path| path.as_os_str())).collect();
+        Flags::parser().run_inner(all.as_slice()).unwrap()
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::{Parser, ValueEnum};
+use bpaf::{Parser as _, construct, long};
 use cnn::{Cifar10Cnn, MnistCnn, MnistMlp, ResNet20};
 use cnn_runtime::data::{Dataset, Inputs, mnist};
 use cnn_runtime::rng::Rng;
@@ -20,38 +20,76 @@ use serde_json::{Value, json};
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist-sample");
 
 /// Measures training or inference.
-#[derive(Debug, Parser)]
+#[derive(Debug)]
 struct Flags {
-    #[arg(long, value_enum)]
     model: ModelName,
-    #[arg(long, value_enum)]
     mode: Mode,
-    #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Images in a step or a prediction; the model's own for training, 1 for inference.
-    #[arg(long)]
     batch: Option<usize>,
-    /// Least length of a repeat.
-    #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    #[arg(long, default_value_t = 5)]
     repeats: usize,
-    /// Folder with MNIST; the shipped sample unless given.
-    #[arg(long, value_name = "DIR", default_value = SAMPLE, hide_default_value = true)]
     data: PathBuf,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[value(rename_all = "snake_case")]
+impl Flags {
+    fn parse() -> Self {
+        let model = long("model")
+            .argument("mnist_cnn|mnist_mlp|cifar10_cnn|resnet20")
+            .parse(|name: String| ModelName::of(&name).ok_or("not one of the models"));
+        let mode = long("mode").argument("train|infer").parse(|name: String| match name.as_str() {
+            "train" => Ok(Mode::Train),
+            "infer" => Ok(Mode::Infer),
+            _ => Err("expected train or infer"),
+        });
+        let threads = long("threads").argument("N").fallback(2).display_fallback();
+        let batch = long("batch")
+            .help("Images in a step or a prediction; the model's own for training, 1 for inference")
+            .argument("N")
+            .optional();
+        let seconds = long("seconds")
+            .help("Least length of a repeat")
+            .argument("S")
+            .fallback(5.0)
+            .display_fallback();
+        let repeats = long("repeats").argument("N").fallback(5).display_fallback();
+        let data = long("data")
+            .help("Folder with MNIST; the shipped sample unless given")
+            .argument("DIR")
+            .fallback(SAMPLE.into());
+        construct!(Self { model, mode, threads, batch, seconds, repeats, data }).to_options().run()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
 enum ModelName {
     MnistCnn,
     MnistMlp,
     Cifar10Cnn,
-    #[value(name = "resnet20")]
     ResNet20,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+impl ModelName {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "mnist_cnn" => Some(Self::MnistCnn),
+            "mnist_mlp" => Some(Self::MnistMlp),
+            "cifar10_cnn" => Some(Self::Cifar10Cnn),
+            "resnet20" => Some(Self::ResNet20),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::MnistCnn => "mnist_cnn",
+            Self::MnistMlp => "mnist_mlp",
+            Self::Cifar10Cnn => "cifar10_cnn",
+            Self::ResNet20 => "resnet20",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Train,
     Infer,
@@ -83,8 +121,7 @@ fn measure<N: Network>(flags: &Flags) -> Result<Value, String> {
     };
     line["peer"] = "cnn".into();
     line["version"] = env!("CARGO_PKG_VERSION").into();
-    let name = flags.model.to_possible_value();
-    line["model"] = name.map_or_else(String::new, |name| name.get_name().to_owned()).into();
+    line["model"] = flags.model.name().into();
     line["mode"] = if flags.mode == Mode::Train { "train" } else { "infer" }.into();
     line["threads"] = flags.threads.into();
     line["peak_rss_mib"] = peak_rss_mib().into();

@@ -1,12 +1,17 @@
 //! Every model of `specs/` in one step of training, and in a prediction.
 
-use cnn::{
-    Cifar10Cnn, Cifar10DenseNet, Cifar10Inception, Cifar10MobileNet, Cifar10Vgg, LeNet5, MnistCnn,
-    MnistMlp, MnistTiny, ResNet20, Sobel,
-};
+use cnn::{Cifar10Cnn, MnistCnn, MnistMlp, ResNet20};
 use cnn_runtime::buffer::Floats;
 use cnn_runtime::data::{Examples, Inputs, Targets};
 use cnn_runtime::{Model, Network, Settings, Trainer};
+
+cnn_runtime::include_model!("mnist_tiny");
+cnn_runtime::include_model!("lenet5");
+cnn_runtime::include_model!("cifar10_vgg");
+cnn_runtime::include_model!("cifar10_inception");
+cnn_runtime::include_model!("cifar10_mobilenet");
+cnn_runtime::include_model!("cifar10_densenet");
+cnn_runtime::include_model!("sobel");
 
 /// Some bytes that look like pictures' as far as a network is concerned.
 fn bytes(count: usize) -> Vec<u8> {

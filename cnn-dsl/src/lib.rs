@@ -14,6 +14,9 @@
 
 #![forbid(unsafe_code)]
 
+// For what pest generated.
+extern crate alloc;
+
 pub mod ast;
 pub mod bind;
 pub mod build;

@@ -59,7 +59,8 @@ pub mod model;
 pub mod network;
 pub mod optimizer;
 mod receptive;
-pub mod reference;
+#[cfg(test)]
+mod reference;
 mod regularizer;
 pub mod rng;
 mod team;

@@ -1,8 +1,7 @@
 //! What the size of weights adds to the loss: L1 and L2 penalties, as Keras defines them.
 
-use rayon::prelude::*;
-
 use crate::network::{Network, Regularizer, TensorInfo};
+use crate::team::for_each_chunk;
 
 /// Sums that run side by side, so that none waits for the one before.
 const SUMS: usize = 16;
@@ -29,8 +28,8 @@ pub(crate) fn add_gradient<N: Network>(weights: &[f32], gradients: &mut [f32]) {
     for info in penalised::<N>() {
         let weights = &weights[info.offset..][..info.len()];
         let gradients = &mut gradients[info.offset..][..info.len()];
-        let tasks = gradients.par_chunks_mut(TASK).zip(weights.par_chunks(TASK));
-        tasks.for_each(|(gradients, weights)| {
+        for_each_chunk(gradients, TASK, &|task, gradients| {
+            let weights = &weights[task * TASK..][..gradients.len()];
             add_tensor_gradient(info.regularizer, weights, gradients);
         });
     }

@@ -1,6 +1,8 @@
-//! Two threads for one image.
+//! Work for several threads.
 
 use std::ops::Range;
+
+use rayon::prelude::*;
 
 /// Who computes a layer's output for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,16 @@ impl Team {
     pub(crate) fn shares(self, macs: u64) -> bool {
         self == Self::Two && macs >= WORTH
     }
+}
+
+/// Calls `work(i, chunk i)` for each `len` floats, in parallel. Not generic, so that rayon's machinery is
+/// compiled once, not for each loop.
+pub(crate) fn for_each_chunk(
+    floats: &mut [f32],
+    len: usize,
+    work: &(dyn Fn(usize, &mut [f32]) + Sync),
+) {
+    floats.par_chunks_mut(len).enumerate().for_each(|(i, chunk)| work(i, chunk));
 }
 
 /// Calls `part(rows, their floats of y, half of the scratch)` for the rows before `middle` and for the

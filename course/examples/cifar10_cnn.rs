@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use bpaf::{Parser as _, construct, long};
 use cnn::Cifar10Cnn;
 use cnn_course::{classes, predictions};
 use cnn_pictures::{Format, encode};
@@ -32,21 +32,38 @@ DIR`, or build with `--features download` and pass `--download`.";
 const VALIDATION: usize = 5_000;
 
 /// Trains on CIFAR-10.
-#[derive(Debug, Parser)]
+#[derive(Debug)]
 struct Flags {
-    /// Folder with `data_batch_1.bin` and so on, or its parent.
-    #[arg(long, value_name = "DIR", default_value = "data")]
     data: PathBuf,
-    /// Fetches the set into the folder of `--data` (170 MB) unless it is there.
     #[cfg(feature = "download")]
-    #[arg(long)]
     download: bool,
-    /// An address of `cifar-10-binary.tar.gz` to try first; may be given more than once.
     #[cfg(feature = "download")]
-    #[arg(long, value_name = "URL")]
     mirror: Vec<String>,
-    #[command(flatten)]
     training: Training,
+}
+
+impl Flags {
+    fn parse() -> Self {
+        let data = long("data")
+            .help("Folder with `data_batch_1.bin` and so on, or its parent; `data` unless given")
+            .argument("DIR")
+            .fallback("data".into());
+        let training = Training::flags();
+        #[cfg(feature = "download")]
+        let flags = {
+            let download = long("download")
+                .help("Fetches the set into the folder of `--data` (170 MB) unless it is there")
+                .switch();
+            let mirror = long("mirror")
+                .help("An address of `cifar-10-binary.tar.gz` to try first; may be given more than once")
+                .argument("URL")
+                .many();
+            construct!(Self { data, download, mirror, training })
+        };
+        #[cfg(not(feature = "download"))]
+        let flags = construct!(Self { data, training });
+        flags.to_options().run()
+    }
 }
 
 fn main() -> ExitCode {

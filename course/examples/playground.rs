@@ -10,30 +10,55 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use clap::Parser;
+use bpaf::{Parser as _, construct, long};
 use cnn_course::SAMPLE;
 use cnn_course::playground::network::{Digits, train};
 use cnn_course::playground::server::Playground;
 use cnn_runtime::{Model, checkpoint};
 
-/// Draw a digit and see what the network makes of it, layer by layer.
-#[derive(Debug, Parser)]
+/// What the command line says.
+#[derive(Debug)]
 struct Flags {
-    /// Folder with the four IDX files of MNIST; the shipped sample unless given.
-    #[arg(long, value_name = "DIR", default_value = SAMPLE, hide_default_value = true)]
     data: PathBuf,
-    /// Passes over the training digits.
-    #[arg(long, default_value_t = 3)]
     epochs: usize,
-    /// Weights to start with, in place of training.
-    #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Where to keep the trained weights, for `--weights`.
-    #[arg(long, value_name = "FILE", conflicts_with = "weights")]
     save: Option<PathBuf>,
-    /// Port on this machine; 0 takes a free one.
-    #[arg(long, default_value_t = 8080)]
     port: u16,
+}
+
+impl Flags {
+    fn parse() -> Self {
+        let data = long("data")
+            .help("Folder with the four IDX files of MNIST; the shipped sample unless given")
+            .argument("DIR")
+            .fallback(SAMPLE.into());
+        let epochs = long("epochs")
+            .help("Passes over the training digits")
+            .argument("N")
+            .fallback(3)
+            .display_fallback();
+        let weights = long("weights")
+            .help("Weights to start with, in place of training")
+            .argument("FILE")
+            .optional();
+        let save = long("save")
+            .help("Where to keep the trained weights, for `--weights`")
+            .argument("FILE")
+            .optional();
+        let port = long("port")
+            .help("Port on this machine; 0 takes a free one")
+            .argument("PORT")
+            .fallback(8080)
+            .display_fallback();
+        construct!(Self { data, epochs, weights, save, port })
+            .guard(
+                |flags| flags.weights.is_none() || flags.save.is_none(),
+                "`--weights` and `--save` exclude each other",
+            )
+            .to_options()
+            .descr("Draw a digit and see what the network makes of it, layer by layer.")
+            .run()
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

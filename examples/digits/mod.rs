@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use clap::Parser;
+use bpaf::{Parser as _, construct, long};
 use cnn_runtime::Network;
 use cnn_runtime::data::mnist;
 
@@ -16,13 +16,21 @@ use training::{Sets, Training};
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist-sample");
 
 /// Flags of the digit examples.
-#[derive(Debug, Parser)]
+#[derive(Debug)]
 struct Flags {
-    /// Folder with the four IDX files of MNIST, plain or gzip; the shipped sample unless given.
-    #[arg(long, value_name = "DIR", default_value = SAMPLE, hide_default_value = true)]
     data: PathBuf,
-    #[command(flatten)]
     training: Training,
+}
+
+impl Flags {
+    fn parse() -> Self {
+        let data = long("data")
+            .help("Folder with the four IDX files of MNIST, plain or gzip; the shipped sample unless given")
+            .argument("DIR")
+            .fallback(SAMPLE.into());
+        let training = Training::flags();
+        construct!(Self { data, training }).to_options().run()
+    }
 }
 
 /// Trains a fresh model, keeps the weights with the lowest validation loss, and tests them.

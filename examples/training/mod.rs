@@ -3,31 +3,19 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use bpaf::{Parser, construct, long};
 use cnn_runtime::data::Examples;
 use cnn_runtime::trainer::{Fit, ModelCheckpoint, Monitor, Verbose};
 use cnn_runtime::{Model, Network, checkpoint};
 
 /// Flags of every example that trains.
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub struct Training {
-    /// Passes over the training images; the model's own unless given.
-    #[arg(long)]
     epochs: Option<usize>,
-    /// Images in a step; the model's own unless given.
-    #[arg(long)]
     batch_size: Option<usize>,
-    /// Threads; one for each core unless given. The result does not depend on it.
-    #[arg(long)]
     threads: Option<usize>,
-    /// For the fresh weights and the order of the images.
-    #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// 0: silent, 1: a progress bar, 2: a line for each epoch.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
     verbose: u8,
-    /// Folder for the best weights and what else the example makes.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
 }
 
@@ -39,6 +27,39 @@ pub struct Sets<'a> {
 }
 
 impl Training {
+    pub fn flags() -> impl Parser<Self> {
+        let epochs = long("epochs")
+            .help("Passes over the training images; the model's own unless given")
+            .argument("N")
+            .optional();
+        let batch_size = long("batch-size")
+            .help("Images in a step; the model's own unless given")
+            .argument("N")
+            .optional();
+        let threads = long("threads")
+            .help("One for each core unless given. The result does not depend on it")
+            .argument("N")
+            .optional();
+        let seed = long("seed")
+            .help("For the fresh weights and the order of the images")
+            .argument("N")
+            .fallback(1)
+            .display_fallback();
+        let verbose = long("verbose")
+            .help("0: silent, 1: a progress bar, 2: a line for each epoch")
+            .argument("0|1|2")
+            .guard(|verbose| *verbose <= 2, "expected 0, 1 or 2")
+            .fallback(1)
+            .display_fallback();
+        let out = long("out")
+            .help(
+                "Folder for the best weights and what else the example makes; `runs` unless given",
+            )
+            .argument("DIR")
+            .fallback("runs".into());
+        construct!(Self { epochs, batch_size, threads, seed, verbose, out })
+    }
+
     /// Trains a fresh model, loads back the weights with the lowest validation loss, and tests them.
     pub fn run<N: Network>(&self, sets: &Sets<'_>) -> Result<Model<N>, Box<dyn Error>> {
         std::fs::create_dir_all(&self.out)

@@ -213,7 +213,7 @@ impl Block<'_> {
 /// Rows that are too few to hide the latency of a sum.
 const FEW: usize = 2;
 
-/// A row at a time, and eight panels at a time: what counts is how fast the panels stream in. Rows of
+/// A row at a time, and up to eight panels at a time: what counts is how fast the panels stream in. Rows of
 /// panels that a zero of `x` would meet are not read.
 #[inline(always)]
 fn multiply_few<L: Lanes>(
@@ -230,7 +230,8 @@ fn multiply_few<L: Lanes>(
         for from in (0..inner).step_by(DEPTH) {
             let depth = (inner - from).min(DEPTH);
             let len = L::pick(None, &x[from..from + depth], &mut live, &mut values);
-            for first in (0..columns).step_by(8 * COLUMNS) {
+            let most = RowTimesPanels::most::<L>();
+            for first in (0..columns).step_by(most * COLUMNS) {
                 let start = match (from, bias) {
                     (0, []) => Start::Zero,
                     (0, bias) => Start::Bias(&bias[first..]),
@@ -246,7 +247,7 @@ fn multiply_few<L: Lanes>(
                     relu: relu && from + depth == inner,
                     y: &mut y[first..],
                 };
-                row.compute::<L>((columns - first).div_ceil(COLUMNS).min(8));
+                row.compute::<L>((columns - first).div_ceil(COLUMNS).min(most));
             }
         }
     }

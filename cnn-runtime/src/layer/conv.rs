@@ -1,12 +1,11 @@
 //! `Conv2D`: correlation over height and width, channels last.
 
-use rayon::prelude::*;
-
 use super::At;
 use super::winograd::{self, Winograd};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{pack_panel, panels_len};
 use crate::kernel::simd::COLUMNS;
+use crate::team::for_each_chunk;
 
 mod kernels;
 mod predict;
@@ -484,7 +483,7 @@ impl Conv2D {
         if self.back_by_winograd() {
             return self.gather_places(shards, gradients);
         }
-        gradients.par_chunks_mut(TASK).enumerate().for_each(|(task, gradients)| {
+        for_each_chunk(gradients, TASK, &|task, gradients| {
             gradients.fill(0.0);
             for shard in shards.clone() {
                 elementwise::add(gradients, &shard[task * TASK..][..gradients.len()]);

@@ -1,18 +1,17 @@
 //! `Conv2D`, relu and `MaxPooling2D` as one: the convolution's output is never stored, and the way
 //! back visits only the one place in each window that won.
 
-use rayon::prelude::*;
-
 use super::conv::convolve_row;
 use super::winograd::{self, Winograd};
 use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, Distances, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, Pixels, STOPPED,
-    Short, Sink, Vector, Windows, gather, list, scatter, store_rows, total, unrolled, vectorized,
+    COLUMNS, Distances, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, Pixels,
+    SCATTERED, STOPPED, Short, Sink, Vector, Windows, gather, list, scatter, store_rows, total,
+    unrolled, vectorized,
 };
-use crate::team::{Team, in_two};
+use crate::team::{Team, for_each_chunk, in_two};
 
 /// The most places in a window.
 pub const MAX_WINDOW: usize = STOPPED as usize;
@@ -239,7 +238,7 @@ impl ConvPool {
         let gradients = &mut gradients[self.conv.at.weights..][..self.weights_len()];
         gradients.fill(0.0);
         let (kernel, bias) = gradients.split_at_mut(self.conv.taps() * filters);
-        kernel.par_chunks_exact_mut(run * filters).enumerate().for_each(|(i, kernel)| {
+        for_each_chunk(kernel, run * filters, &|i, kernel| {
             for shard in shards.clone() {
                 for (r, row) in kernel.chunks_exact_mut(filters).enumerate() {
                     let place = i * self.run() + r;
@@ -254,10 +253,10 @@ impl ConvPool {
         }
     }
 
-    /// Whether the gradients of all channels are sorted by the patches that they meet: below eight
-    /// vectors of sixteen that takes longer than it saves.
+    /// Whether the gradients of all channels are sorted by the patches that they meet: for short ones
+    /// that takes longer than it saves.
     const fn groups(&self) -> bool {
-        self.patch() > 8 * COLUMNS
+        self.patch() > SCATTERED
     }
 
     /// Whether a kernel's gradient is no work for lists.

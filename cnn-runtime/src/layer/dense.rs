@@ -1,7 +1,5 @@
 //! `Dense`: a matrix product over the last axis.
 
-use rayon::prelude::*;
-
 use super::At;
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{
@@ -9,7 +7,7 @@ use crate::kernel::matmul::{
 };
 use crate::kernel::simd::COLUMNS;
 use crate::network::Rows;
-use crate::team::{Team, in_two};
+use crate::team::{Team, for_each_chunk, in_two};
 
 /// Kernel rows whose gradients one task makes.
 const TASK_ROWS: usize = 48;
@@ -88,7 +86,7 @@ impl Dense {
         let (kernel, bias) = weights.split_at(self.kernel_len());
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
         let (panels, packed_bias) = packed.split_at_mut(panels_len(self.inputs, self.units));
-        panels.par_chunks_exact_mut(self.inputs * COLUMNS).enumerate().for_each(|(p, panel)| {
+        for_each_chunk(panels, self.inputs * COLUMNS, &|p, panel| {
             copy_panel(panel, p * COLUMNS, kernel, self.units);
         });
         packed_bias[..bias.len()].copy_from_slice(bias);
@@ -98,7 +96,7 @@ impl Dense {
     pub fn transpose(&self, weights: &[f32], transposed: &mut [f32]) {
         let kernel = &weights[self.at.weights..][..self.kernel_len()];
         let panels = &mut transposed[self.at.transposed..][..self.transposed_len()];
-        panels.par_chunks_exact_mut(self.units * COLUMNS).enumerate().for_each(|(p, panel)| {
+        for_each_chunk(panels, self.units * COLUMNS, &|p, panel| {
             let rows = kernel[p * COLUMNS * self.units..].chunks_exact(self.units);
             transpose_panel(panel, &rows.take(COLUMNS));
         });
@@ -156,7 +154,7 @@ impl Dense {
         let (x, dy) = (self.blocks(x, self.inputs), self.blocks(dy, self.units));
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
         let (kernel, bias) = gradients.split_at_mut(self.kernel_len());
-        kernel.par_chunks_mut(TASK_ROWS * self.units).enumerate().for_each(|(task, kernel)| {
+        for_each_chunk(kernel, TASK_ROWS * self.units, &|task, kernel| {
             outer_products(x, dy, task * TASK_ROWS, kernel);
         });
         bias.fill(0.0);

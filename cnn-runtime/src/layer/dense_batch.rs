@@ -15,6 +15,7 @@ use crate::kernel::rmsprop;
 use crate::kernel::simd::COLUMNS;
 use crate::network::{Pass, Rows};
 use crate::optimizer::Learner;
+use crate::team::for_each_chunk;
 
 /// Its part of the exchange.
 struct Parts<'a> {
@@ -64,15 +65,13 @@ impl Dense {
         let live = &*live;
         let packed = &packed[self.at.packed..][..self.packed_len()];
         let (kernel, bias) = packed.split_at(panels_len(self.inputs, self.units));
-        let kernel = kernel.par_chunks_exact(self.inputs * COLUMNS);
         let panels = &*panels;
-        y.par_chunks_exact_mut(images * COLUMNS).zip(kernel).enumerate().for_each(
-            |(p, (y, kernel))| {
-                let bias = if self.bias { &bias[p * COLUMNS..][..COLUMNS] } else { &[] };
-                let y = &mut y[..groups * COLUMNS * COLUMNS];
-                products::forward(panels, live, self.inputs, kernel, bias, self.relu, y);
-            },
-        );
+        for_each_chunk(y, images * COLUMNS, &|p, y| {
+            let kernel = &kernel[p * COLUMNS * self.inputs..][..COLUMNS * self.inputs];
+            let bias = if self.bias { &bias[p * COLUMNS..][..COLUMNS] } else { &[] };
+            let y = &mut y[..groups * COLUMNS * COLUMNS];
+            products::forward(panels, live, self.inputs, kernel, bias, self.relu, y);
+        });
     }
 
     /// The outputs `y` of a shard's images.
@@ -111,7 +110,7 @@ impl Dense {
         if !first {
             gather(dy, self.units, panels);
         }
-        y.par_chunks_exact_mut(images * COLUMNS).enumerate().for_each(|(p, y)| {
+        for_each_chunk(y, images * COLUMNS, &|p, y| {
             cut(dy, self.units, p * COLUMNS, &mut y[..rows * COLUMNS]);
         });
         let outer = Outer {
@@ -184,8 +183,7 @@ impl Dense {
 
 /// Puts rows of `width` floats into panels of sixteen images, zeros where there are fewer.
 fn gather(rows: Rows<'_>, width: usize, panels: &mut [f32]) {
-    let panels = panels.par_chunks_exact_mut(width * COLUMNS).enumerate();
-    panels.for_each(|(group, panel)| turn(rows, width, group, panel));
+    for_each_chunk(panels, width * COLUMNS, &|group, panel| turn(rows, width, group, panel));
 }
 
 /// One panel of [`gather`].

@@ -52,6 +52,7 @@ impl LocallyConnected2D {
     }
 
     /// The gradient of Σ y · dy with respect to the biases.
+    #[expect(clippy::unused_self, reason = "called as on every oracle")]
     #[must_use]
     pub fn grad_bias(&self, dy: &[f64]) -> Vec<f64> {
         dy.to_vec()

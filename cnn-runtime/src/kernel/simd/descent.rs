@@ -1,7 +1,7 @@
 //! A tile of a kernel's gradient, and at once the optimizer's step over it: the gradient never
 //! leaves the first-level cache.
 
-use super::tile::{OfRows, by_rows, tile};
+use super::tile::{OfRows, Rows, tile};
 use super::{COLUMNS, Lanes, Tile, Vector, load_columns, prefetch, store_rows, unrolled};
 use crate::kernel::rmsprop::Rule;
 
@@ -24,10 +24,29 @@ pub(crate) struct Descent<'a> {
 }
 
 impl Descent<'_> {
-    /// Does `rows` rows, at most `L::ROWS`.
+    /// Does `rows` rows, at most `L::ROWS`: [`even_parts`](crate::kernel::matmul::even_parts) of sixteen,
+    /// or the last rows of a layer, one by one.
     #[inline(always)]
-    pub(crate) fn go<L: Lanes>(self, rows: usize) {
-        by_rows::<L>(self, rows);
+    pub(crate) fn go<L: Lanes>(mut self, rows: usize) {
+        match rows {
+            16 if const { L::ROWS == 16 } => L::call(Rows::<_, 16>(self)),
+            6 if const { L::ROWS == 6 } => L::call(Rows::<_, 6>(self)),
+            5 if const { L::ROWS == 6 } => L::call(Rows::<_, 5>(self)),
+            2 if const { L::ROWS == 2 } => L::call(Rows::<_, 2>(self)),
+            _ => (0..rows).for_each(|row| L::call(Rows::<_, 1>(self.row(row)))),
+        }
+    }
+
+    #[inline(always)]
+    fn row(&mut self, row: usize) -> Descent<'_> {
+        let Tile { a_at, a_row, .. } = self.tile;
+        Descent {
+            tile: Tile { a_at: a_at + row * a_row, ..self.tile },
+            weights: &mut self.weights[row * self.stride..],
+            squares: &mut self.squares[row * self.stride..],
+            packed: &mut self.packed[row * COLUMNS..],
+            ..*self
+        }
     }
 }
 

@@ -146,10 +146,11 @@ impl<L> Work<L> for Scatter<'_> {
             let mut held = [[V::splat(0.0); RUN]; ROWS];
             // SAFETY: every vector from a place in `room` lies in the image.
             let to = unsafe { image.as_mut_ptr().add(place + part.offset) };
-            unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
+            unrolled!(ROWS * RUN, i => {
+                let (r, v) = (i / RUN, i % RUN);
                 // SAFETY: as above.
                 held[r][v] = unsafe { V::read(to.add(r * part.stride + v * V::LEN)) };
-            }));
+            });
             let entries = groups.channels[first..end].iter().zip(&groups.gradients[first..end]);
             for (channel, &gradient) in entries {
                 let channel = channel.to_bits() as usize;
@@ -157,16 +158,18 @@ impl<L> Work<L> for Scatter<'_> {
                 let factor = V::splat(gradient);
                 // SAFETY: the part lies in the channel's patch, and that in `kernels`.
                 let kernel = unsafe { kernels.as_ptr().add(channel * len + part.first) };
-                unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
+                unrolled!(ROWS * RUN, i => {
+                    let (r, v) = (i / RUN, i % RUN);
                     // SAFETY: as above.
-                    let weight = unsafe { V::read(kernel.add((r * RUN + v) * V::LEN)) };
+                    let weight = unsafe { V::read(kernel.add(i * V::LEN)) };
                     held[r][v] = factor.mul_add(weight, held[r][v]);
-                }));
+                });
             }
-            unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
+            unrolled!(ROWS * RUN, i => {
+                let (r, v) = (i / RUN, i % RUN);
                 // SAFETY: as for reading.
                 unsafe { held[r][v].write(to.add(r * part.stride + v * V::LEN)) };
-            }));
+            });
             first = end;
         }
     }

@@ -81,14 +81,20 @@ pub(crate) struct RowTimesPanels<'a> {
 }
 
 impl RowTimesPanels<'_> {
+    /// The most panels at a time.
+    #[inline(always)]
+    pub(crate) const fn most<L: Lanes>() -> usize {
+        if L::UNROLLED { 8 } else { 1 }
+    }
+
     /// Computes `panels` of them: a function for each number.
     #[inline(always)]
     pub(crate) fn compute<L: Lanes>(self, panels: usize) {
         macro_rules! dispatch {
             ($($n:literal)*) => {
                 match panels {
-                    $($n => L::call(Panels::<$n>(self)),)*
-                    _ => unreachable!("at most eight panels"),
+                    $($n if const { Self::most::<L>() >= $n } => L::call(Panels::<$n>(self)),)*
+                    _ => unreachable!("at most {} panels", Self::most::<L>()),
                 }
             };
         }

@@ -26,8 +26,8 @@ pub(crate) use groups::GroupsMut;
 pub(crate) use live::{LiveProduct, RowTimesPanels};
 pub(crate) use short::Short;
 pub(crate) use sparse::{
-    Distances, LIST_SLACK, Left, Listed, Patch, STOPPED, gather, gather_in_order, list, scatter,
-    total,
+    Distances, LIST_SLACK, Left, Listed, Patch, SCATTERED, STOPPED, gather, gather_in_order, list,
+    scatter, total,
 };
 pub(crate) use tile::{
     COLUMNS, Product, ROWS, Start, Tile, load_columns, load_rows, relu_rows, store_rows, with_rows,

@@ -105,6 +105,12 @@ impl Patch {
 /// The most vectors of a kernel's gradient that are worked on at a time.
 const MOST: usize = 18;
 
+/// The longest patch, in floats, of which two sums run side by side.
+const DOUBLED: usize = 4 * COLUMNS;
+
+/// The longest patch, in floats, that [`scatter`] takes: longer ones are [`Groups`](super::groups::Groups)'.
+pub(crate) const SCATTERED: usize = 8 * COLUMNS;
+
 /// All (place, gradient) pairs of an output channel. Places are `u32` bits.
 #[derive(Clone, Copy)]
 pub(crate) struct Listed<'a> {
@@ -122,7 +128,7 @@ pub(crate) struct Listed<'a> {
 #[inline(always)]
 pub(crate) fn gather<L: Lanes>(listed: Listed<'_>, image: &[f32], patch: Patch, sums: &mut [f32]) {
     match sums.len() {
-        0..=64 => in_parts::<L>(patch, sums.len(), &mut Gather::<2> { listed, image, sums }),
+        0..=DOUBLED => in_parts::<L>(patch, sums.len(), &mut Gather::<2> { listed, image, sums }),
         _ => gather_in_order::<L>(listed, image, patch, sums),
     }
 }
@@ -161,6 +167,7 @@ pub(crate) fn scatter<L: Lanes>(
     patch: Patch,
     image: &mut [f32],
 ) {
+    assert!(kernel.len() <= SCATTERED, "a long patch");
     in_parts::<L>(patch, kernel.len(), &mut Scatter { listed, kernel, image });
 }
 
@@ -275,6 +282,10 @@ pub(super) trait Work<L> {
     fn work_in_memory<V: Vector>(&mut self, part: Part, rows: usize, run: usize);
 }
 
+const fn least(a: usize, b: usize) -> usize {
+    if a < b { a } else { b }
+}
+
 struct Call<'a, W, const WIDE: bool, const ROWS: usize, const RUN: usize> {
     part: Part,
     work: &'a mut W,
@@ -301,39 +312,39 @@ struct Gather<'a, const SETS: usize> {
 }
 
 impl<L: Lanes, const SETS: usize> Work<L> for Gather<'_, SETS> {
-    const MOST: [usize; 2] =
-        [L::HELD / SETS, if MOST < 2 * L::HELD { MOST } else { 2 * L::HELD } / SETS];
+    const MOST: [usize; 2] = match SETS {
+        1 => [L::HELD, least(MOST, 2 * L::HELD)],
+        _ => [least(L::HELD / SETS, DOUBLED / COLUMNS), least(L::HELD, DOUBLED / LANES)],
+    };
 
     #[inline(always)]
     fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part) {
         let (sums, image) = (&mut self.sums[part.first..], self.image);
         let room = part.room(image.len(), ROWS, RUN * V::LEN);
         let mut held = [[[V::splat(0.0); RUN]; ROWS]; SETS];
-        unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
-            held[0][r][v] = V::load(&sums[(r * RUN + v) * V::LEN..]);
-        }));
+        unrolled!(ROWS * RUN, i => {
+            held[0][i / RUN][i % RUN] = V::load(&sums[i * V::LEN..]);
+        });
         let places = self.listed.places.chunks(SETS);
         for (places, gradients) in places.zip(self.listed.gradients.chunks(SETS)) {
             unrolled!([0 1] SETS, set => if set < places.len() {
                 let place = places[set].to_bits() as usize;
                 assert!(place < room, "a gradient's place lies in the image");
                 let factor = V::splat(gradients[set]);
-                unrolled!([0 1 2] ROWS, r => {
+                let from = image.as_ptr().wrapping_add(place + part.offset);
+                unrolled!(ROWS * RUN, i => {
+                    let (r, v) = (i / RUN, i % RUN);
                     // SAFETY: every vector from a place in `room` lies in the image.
-                    let row = unsafe { image.as_ptr().add(place + part.offset + r * part.stride) };
-                    unrolled!(RUN, v => {
-                        // SAFETY: as above.
-                        let x = unsafe { V::read(row.add(v * V::LEN)) };
-                        held[set][r][v] = factor.mul_add(x, held[set][r][v]);
-                    });
+                    let x = unsafe { V::read(from.add(r * part.stride + v * V::LEN)) };
+                    held[set][r][v] = factor.mul_add(x, held[set][r][v]);
                 });
             });
         }
-        unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
+        unrolled!(ROWS * RUN, i => {
             let mut sets = [V::splat(0.0); SETS];
-            unrolled!([0 1] SETS, set => sets[set] = held[set][r][v]);
-            together(sets).store(&mut sums[(r * RUN + v) * V::LEN..]);
-        }));
+            unrolled!([0 1] SETS, set => sets[set] = held[set][i / RUN][i % RUN]);
+            together(sets).store(&mut sums[i * V::LEN..]);
+        });
     }
 
     fn work_in_memory<V: Vector>(&mut self, part: Part, rows: usize, run: usize) {
@@ -365,30 +376,28 @@ struct Scatter<'a> {
 impl<L> Work<L> for Scatter<'_> {
     // Patches overlap, so that the cut into parts is part of the order of the sum: the same one on all
     // paths, though one with few registers then reads the kernel from memory.
-    const MOST: [usize; 2] = [MOST; 2];
+    const MOST: [usize; 2] = [SCATTERED / COLUMNS, SCATTERED / LANES];
 
     #[inline(always)]
     fn work<V: Vector, const ROWS: usize, const RUN: usize>(&mut self, part: Part) {
         let (kernel, image) = (&self.kernel[part.first..], &mut *self.image);
         let room = part.room(image.len(), ROWS, RUN * V::LEN);
         let mut held = [[V::splat(0.0); RUN]; ROWS];
-        unrolled!([0 1 2] ROWS, r => unrolled!(RUN, v => {
-            held[r][v] = V::load(&kernel[(r * RUN + v) * V::LEN..]);
-        }));
+        unrolled!(ROWS * RUN, i => {
+            held[i / RUN][i % RUN] = V::load(&kernel[i * V::LEN..]);
+        });
         for (place, &gradient) in self.listed.places.iter().zip(self.listed.gradients) {
             let place = place.to_bits() as usize;
             assert!(place < room, "a gradient's place lies in the image");
             let factor = V::splat(gradient);
-            unrolled!([0 1 2] ROWS, r => {
+            let first = image.as_mut_ptr().wrapping_add(place + part.offset);
+            unrolled!(ROWS * RUN, i => {
+                let (r, v) = (i / RUN, i % RUN);
                 // SAFETY: every vector from a place in `room` lies in the image.
-                let row = unsafe { image.as_mut_ptr().add(place + part.offset + r * part.stride) };
-                unrolled!(RUN, v => {
-                    // SAFETY: as above.
-                    unsafe {
-                        let to = row.add(v * V::LEN);
-                        factor.mul_add(held[r][v], V::read(to)).write(to);
-                    }
-                });
+                unsafe {
+                    let to = first.add(r * part.stride + v * V::LEN);
+                    factor.mul_add(held[r][v], V::read(to)).write(to);
+                }
             });
         }
     }
