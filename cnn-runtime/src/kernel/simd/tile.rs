@@ -15,7 +15,7 @@ pub(crate) const COLUMNS: usize = 2 * LANES;
 /// only the last counts.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<'a> {
-    /// Trip counts, outermost first. All at least 1.
+    /// Trip counts, outermost first. If one is 0 nothing is added.
     pub counts: [usize; 3],
     /// Factors that are spread over a row.
     pub a: &'a [f32],
@@ -42,9 +42,14 @@ impl Tile<'_> {
                 + (self.counts[1] - 1) * steps[1]
                 + (self.counts[2] - 1) * steps[2]
         };
-        assert!(self.counts.iter().all(|&count| count > 0) && rows > 0);
+        assert!(!self.is_empty() && rows > 0);
         assert!(self.a_at + (rows - 1) * self.a_row + last(self.a_steps) < self.a.len());
         assert!(self.b_at + COLUMNS + last(self.b_steps) <= self.b.len());
+    }
+
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        self.counts.contains(&0)
     }
 }
 
@@ -52,6 +57,9 @@ impl Tile<'_> {
 #[inline(always)]
 pub(super) fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; R] {
     const { assert!(W::LEN == COLUMNS) };
+    if t.is_empty() {
+        return sums;
+    }
     t.check(R);
     let mut sums = sums;
     for outer in 0..t.counts[0] {
