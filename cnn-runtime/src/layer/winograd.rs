@@ -84,34 +84,44 @@ impl Winograd {
         packed_bias[..bias.len()].copy_from_slice(bias);
         for (p, panel) in panels.chunks_exact_mut(panel_len).enumerate() {
             let first = p * COLUMNS;
+            let mut taps = [0.0; 9 * COLUMNS];
             for c in 0..channels {
-                for column in 0..COLUMNS.min(filters - first) {
-                    let mut taps = [0.0; 9];
-                    for (place, tap) in taps.iter_mut().enumerate() {
+                for (place, taps) in taps.chunks_exact_mut(COLUMNS).enumerate() {
+                    for (column, tap) in taps[..COLUMNS.min(filters - first)].iter_mut().enumerate()
+                    {
                         *tap = kernel(place, c, first + column);
                     }
-                    for (place, value) in transform_kernel(&taps).into_iter().enumerate() {
-                        panel[(place * channels + c) * COLUMNS + column] = value;
-                    }
                 }
+                transform_kernels(&taps, &mut panel[c * COLUMNS..], channels * COLUMNS);
             }
         }
     }
 }
 
-/// `G g Gt`.
-fn transform_kernel(g: &[f32; 9]) -> [f32; PLACES] {
-    /// `G` times a column.
-    fn apply([a, b, c]: [f32; 3]) -> [f32; 4] {
-        let (ends, middle) = (0.5 * (a + c), 0.5 * b);
-        [a, ends + middle, ends - middle, c]
-    }
-    let columns = [0, 1, 2].map(|j| apply([g[j], g[3 + j], g[6 + j]]));
-    let mut out = [0.0; PLACES];
-    for (i, row) in out.chunks_exact_mut(4).enumerate() {
-        row.copy_from_slice(&apply([columns[0][i], columns[1][i], columns[2][i]]));
-    }
-    out
+vectorized! {
+    /// `G g Gt` of sixteen filters' kernels, its places `stride` apart.
+    fn transform_kernels(taps: &[f32], to: &mut [f32], stride: usize) = transform_kernels_body;
+}
+
+#[inline(always)]
+fn transform_kernels_body<L: Lanes>(taps: &[f32], to: &mut [f32], stride: usize) {
+    let g: [L::Wide; 9] = load_rows(taps, COLUMNS, COLUMNS);
+    let mut columns = [[g[0]; 4]; 3];
+    unrolled!([0 1 2] 3, j => columns[j] = means([g[j], g[3 + j], g[6 + j]]));
+    let mut places = [g[0]; PLACES];
+    unrolled!([0 1 2 3] 4, i => {
+        [places[4 * i], places[4 * i + 1], places[4 * i + 2], places[4 * i + 3]] =
+            means([columns[0][i], columns[1][i], columns[2][i]]);
+    });
+    store_rows(places, to, stride, COLUMNS);
+}
+
+/// `G` times a column.
+#[inline(always)]
+fn means<W: Vector>([a, b, c]: [W; 3]) -> [W; 4] {
+    let half = W::splat(0.5);
+    let (ends, middle) = (a.add(c).mul(half), b.mul(half));
+    [a, ends.add(middle), ends.sub(middle), c]
 }
 
 /// A convolution of one image: all of its tiles' outputs to `sink`.
@@ -300,22 +310,21 @@ fn multiply<L: Lanes>(
     sums: &mut [f32],
 ) {
     let (channels, depth) = (this.input[2], this.depth());
-    for place in 0..PLACES {
-        for (t, rows) in even_parts(count, L::ROWS) {
-            let tile = Tile {
-                counts: [1, 1, channels],
-                a: inputs,
-                a_at: place * (count * depth + GAP) + t * depth,
-                a_row: depth,
-                a_steps: [0, 0, 1],
-                b: panel,
-                b_at: place * channels * COLUMNS,
-                b_steps: [0, 0, COLUMNS],
-            };
-            let to = &mut sums[place * (count * COLUMNS + GAP) + t * COLUMNS..];
-            let (start, stride, columns) = (Start::Zero, COLUMNS, COLUMNS);
-            Product { tile, start, relu: false, to, stride, columns }.compute::<L>(rows);
-        }
+    for (t, rows) in even_parts(count, L::ROWS) {
+        let tile = Tile {
+            counts: [1, 1, channels],
+            a: inputs,
+            a_at: t * depth,
+            a_row: depth,
+            a_steps: [0, 0, 1],
+            b: panel,
+            b_at: 0,
+            b_steps: [0, 0, COLUMNS],
+        };
+        let to = &mut sums[t * COLUMNS..];
+        let (start, stride, columns) = (Start::Zero, COLUMNS, COLUMNS);
+        let next = [count * depth + GAP, channels * COLUMNS, count * COLUMNS + GAP];
+        Product { tile, start, relu: false, to, stride, columns }.repeat::<L>(rows, PLACES, next);
     }
 }
 

@@ -170,8 +170,21 @@ impl Product<'_> {
     /// Computes `rows` rows, at most `L::ROWS`.
     #[inline(always)]
     pub(crate) fn compute<L: Lanes>(self, rows: usize) {
-        by_rows::<L>(self, rows);
+        self.repeat::<L>(rows, 1, [0; 3]);
     }
+
+    /// The same `times` times; from one to the next the tile's `a` and `b` and the sums' place move by
+    /// so many floats. A call takes as long as a few dozen products.
+    #[inline(always)]
+    pub(crate) fn repeat<L: Lanes>(self, rows: usize, times: usize, next: [usize; 3]) {
+        by_rows::<L>(Repeated { product: self, times, next }, rows);
+    }
+}
+
+struct Repeated<'a> {
+    product: Product<'a>,
+    times: usize,
+    next: [usize; 3],
 }
 
 /// A loop over a tile of `R` rows.
@@ -204,12 +217,18 @@ impl<L: Lanes, W: OfRows, const R: usize> Kernel<L> for Rows<W, R> {
     }
 }
 
-impl OfRows for Product<'_> {
+impl OfRows for Repeated<'_> {
     #[inline(always)]
     fn run<L: Lanes, const R: usize>(self) {
-        let Product { tile: product, start: from, relu, to, stride, columns } = self;
-        let sums = tile::<L::Wide, R>(product, start(from, to, stride, columns));
-        store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
+        let Self { product, times, next } = self;
+        let Product { tile: mut factors, start: from, relu, to, stride, columns } = product;
+        for time in 0..times {
+            let to = &mut to[time * next[2]..];
+            let sums = tile::<L::Wide, R>(factors, start(from, to, stride, columns));
+            store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
+            factors.a_at += next[0];
+            factors.b_at += next[1];
+        }
     }
 }
 
