@@ -8,8 +8,8 @@
 
 use crate::kernel::matmul::even_parts;
 use crate::kernel::simd::{
-    COLUMNS, Kernel, Lanes, Product, Sink, Start, Tile, Vector, load_columns, load_rows, relu_rows,
-    store_rows, unrolled, vectorized,
+    COLUMNS, Kernel, Lanes, Product, Sink, Start, Tile, Vector, load_rows, relu_rows, store_rows,
+    unrolled, vectorized,
 };
 
 pub(super) mod gradient;
@@ -286,9 +286,18 @@ impl Square {
     /// Up to sixteen channels of each pixel of another; zeros outside.
     #[inline(always)]
     fn load<W: Vector>(&self, x: &[f32], left: usize) -> [W; PLACES] {
+        if left < COLUMNS {
+            let mut padded = [0.0; PLACES * COLUMNS];
+            for (padded, &pixel) in padded.chunks_exact_mut(COLUMNS).zip(&self.pixels) {
+                if pixel != OUTSIDE {
+                    padded[..left].copy_from_slice(&x[pixel..][..left]);
+                }
+            }
+            return load_rows(&padded, COLUMNS, COLUMNS);
+        }
         let mut d = [W::splat(0.0); PLACES];
         unrolled!(PLACES, i => if self.pixels[i] != OUTSIDE {
-            d[i] = load_columns(&x[self.pixels[i]..], left);
+            d[i] = W::load(&x[self.pixels[i]..]);
         });
         d
     }
