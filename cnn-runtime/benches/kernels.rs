@@ -82,7 +82,10 @@ fn benches(criterion: &mut Criterion) {
     conv_pool(criterion, "cifar10_cnn/conv2d_2", two([8, 8, 32], 64).relu(), false);
     conv_pool(criterion, "mnist_cnn/conv2d", three([28, 28, 1], 32).relu(), true);
     conv_pool(criterion, "mnist_cnn/conv2d_1", three([14, 14, 32], 64).relu().winograd(), false);
-    conv(criterion, "resnet20/16 channels", three([32, 32, 16], 16).no_bias());
+    conv(criterion, "resnet20/16 channels", three([32, 32, 16], 16).no_bias().winograd());
+    let halved = |input, filters| Conv2D::new(input, filters, [3, 3]).padding([0, 1, 0, 1]);
+    conv(criterion, "resnet20/16 to 32", halved([32, 32, 16], 32).strides([2, 2]).no_bias());
+    conv(criterion, "resnet20/32 to 64", halved([16, 16, 32], 64).strides([2, 2]).no_bias());
     conv(criterion, "resnet20/32 channels", three([16, 16, 32], 32).no_bias().winograd());
     conv(criterion, "resnet20/64 channels", three([8, 8, 64], 64).no_bias().winograd());
 }

@@ -11,7 +11,7 @@ mod kernels;
 mod predict;
 mod tiles;
 
-pub(super) use kernels::{convolve, convolve_row, kernel_gradient};
+pub(super) use kernels::{convolve, convolve_back, convolve_row, kernel_gradient};
 
 /// Gradients that one task adds up.
 const TASK: usize = 4096;
@@ -35,6 +35,20 @@ pub struct Conv2D {
     pub(super) relu: bool,
     winograd: bool,
     pub(super) at: At,
+}
+
+/// Taps of a turned kernel, and what they take of the framed gradient.
+#[derive(Clone, Copy)]
+struct Meeting {
+    /// The first tap.
+    first: usize,
+    /// From tap to tap.
+    step: usize,
+    count: usize,
+    /// The pixel that the first one takes.
+    from: usize,
+    /// From pixel to pixel.
+    advance: usize,
 }
 
 impl Conv2D {
@@ -230,8 +244,8 @@ impl Conv2D {
         }
     }
 
-    /// Scratch floats of `backward`: the padded input and the spread out gradient; by Winograd's
-    /// algorithm the gradient behind the relu, and tiles for the kernel's gradient or the input's.
+    /// Scratch floats of `backward`: the padded input and the framed gradient; by Winograd's algorithm
+    /// the gradient behind the relu, and tiles for the kernel's gradient or the input's.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
         if let Some(winograd) = self.as_winograd()
@@ -252,14 +266,15 @@ impl Conv2D {
         self.padded()[0] * self.padded()[1] * self.input[2]
     }
 
-    /// The convolution that makes the input's gradient out of the output's, spread out by the
-    /// strides and padded: kernel turned by half a turn, inputs and outputs swapped.
+    /// The convolution that makes the input's gradient out of the output's, framed: kernel turned by
+    /// half a turn, inputs and outputs swapped. Where strides are longer than one only its sizes count:
+    /// see [`convolve_back`].
     pub(super) const fn mirrored(&self) -> Self {
-        let [down, across] = self.extent();
-        let [rows, columns, channels] = self.input;
+        let [rows, columns, _] = self.output();
+        let ([top, bottom], [left, right]) = (self.frame(0), self.frame(1));
         Self {
-            input: [rows + down - 1, columns + across - 1, self.filters],
-            filters: channels,
+            input: [top + rows + bottom, left + columns + right, self.filters],
+            filters: self.input[2],
             strides: [1, 1],
             padding: [0; 4],
             bias: false,
@@ -267,6 +282,27 @@ impl Conv2D {
             winograd: self.back_by_winograd(),
             ..*self
         }
+    }
+
+    /// Zeros before and behind the output's gradient, so that each pixel of the input finds all taps
+    /// that meet it.
+    const fn frame(&self, axis: usize) -> [usize; 2] {
+        let (origin, stride) = (self.spread_origin()[axis], self.strides[axis]);
+        let last = self.input[axis] + self.extent()[axis] - 2 - origin;
+        [origin / stride, last / stride + 1 - self.output()[axis]]
+    }
+
+    /// The taps of the turned kernel that meet a row or column of the input on the way back.
+    #[inline(always)]
+    fn meeting(&self, axis: usize, pixel: usize) -> Meeting {
+        let (stride, dilation) = (self.strides[axis], self.dilation[axis]);
+        let (origin, kernel) = (self.spread_origin()[axis] % stride, self.kernel[axis]);
+        let step = (1..stride).find(|step| step * dilation % stride == 0).unwrap_or(stride);
+        let meets = |tap: &usize| (pixel + tap * dilation) % stride == origin;
+        let first = (0..step).find(meets).unwrap_or(kernel);
+        let count = kernel.saturating_sub(first).div_ceil(step);
+        let from = if count == 0 { 0 } else { (pixel + first * dilation - origin) / stride };
+        Meeting { first, step, count, from, advance: step * dilation / stride }
     }
 
     /// Lays its weights out for `forward`.
@@ -410,65 +446,54 @@ impl Conv2D {
             x
         };
         let mirrored = self.mirrored();
-        let spread = &mut scratch[..mirrored.padded_len() + COLUMNS];
-        self.spread(y, dy, spread);
+        let framed = &mut scratch[..mirrored.padded_len() + COLUMNS];
+        self.frame_gradient(y, dy, framed);
         let (kernel, bias) = gradients.split_at_mut(self.taps() * self.filters);
-        kernel_gradient(self, image, spread, kernel);
+        kernel_gradient(self, image, framed, kernel);
         if self.bias {
-            for pixel in self.gradient_pixels(spread) {
+            for pixel in self.gradient_pixels(framed) {
                 elementwise::add(bias, &pixel[..bias.len()]);
             }
         }
         if let Some(dx) = dx {
             let panels = &transposed[self.at.transposed..][..mirrored.packed_len()];
-            convolve(&mirrored, panels, spread, dx);
+            convolve_back(self, false, panels, framed, dx);
         }
     }
 
-    /// Where the output's gradient starts in the spread out one.
+    /// Where the output's gradient would start if its pixels were spread out by the strides and framed
+    /// by as many zeros as the kernel reaches.
     const fn spread_origin(&self) -> [usize; 2] {
         let [down, across] = self.extent();
         [down - 1 - self.padding[0], across - 1 - self.padding[2]]
     }
 
-    /// Index in the spread out gradient of an output pixel.
-    const fn spread_index(&self, row: usize, column: usize) -> usize {
-        let ([top, left], [_, columns, channels]) = (self.spread_origin(), self.mirrored().input);
-        let (row, column) = (top + row * self.strides[0], left + column * self.strides[1]);
-        (row * columns + column) * channels
+    /// Index in the framed gradient of an output pixel.
+    const fn framed_index(&self, row: usize, column: usize) -> usize {
+        let ([top, _], [left, _]) = (self.frame(0), self.frame(1));
+        let [_, columns, channels] = self.mirrored().input;
+        ((top + row) * columns + left + column) * channels
     }
 
-    /// The output's gradient behind the relu, its pixels a stride apart in a field of zeros.
-    pub(super) fn spread(&self, y: &[f32], dy: &[f32], spread: &mut [f32]) {
-        let [rows, columns, channels] = self.output();
-        if self.strides == [1, 1] {
-            let (len, width) = (columns * channels, self.mirrored().input[1] * channels);
-            let first = self.spread_index(0, 0);
-            copy_rows(dy, len, spread, first, width);
-            if self.relu {
-                for (row, y) in y.chunks_exact(len).enumerate() {
-                    elementwise::mask(&mut spread[first + row * width..][..len], y);
-                }
-            }
-            return;
-        }
-        spread.fill(0.0);
-        for pixel in 0..rows * columns {
-            let at = self.spread_index(pixel / columns, pixel % columns);
-            let gradient = &mut spread[at..at + channels];
-            gradient.copy_from_slice(&dy[pixel * channels..][..channels]);
-            if self.relu {
-                elementwise::mask(gradient, &y[pixel * channels..][..channels]);
+    /// The output's gradient behind the relu, in a frame of zeros.
+    pub(super) fn frame_gradient(&self, y: &[f32], dy: &[f32], framed: &mut [f32]) {
+        let [_, columns, channels] = self.output();
+        let (len, width) = (columns * channels, self.mirrored().input[1] * channels);
+        let first = self.framed_index(0, 0);
+        copy_rows(dy, len, framed, first, width);
+        if self.relu {
+            for (row, y) in y.chunks_exact(len).enumerate() {
+                elementwise::mask(&mut framed[first + row * width..][..len], y);
             }
         }
     }
 
-    fn gradient_pixels<'a>(&self, spread: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
+    fn gradient_pixels<'a>(&self, framed: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
         let [rows, columns, channels] = self.output();
         let this = *self;
         (0..rows * columns).map(move |pixel| {
-            let at = this.spread_index(pixel / columns, pixel % columns);
-            &spread[at..at + channels]
+            let at = this.framed_index(pixel / columns, pixel % columns);
+            &framed[at..at + channels]
         })
     }
 

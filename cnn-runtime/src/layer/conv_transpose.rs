@@ -1,7 +1,7 @@
 //! `Conv2DTranspose`: what a convolution's way back does, as a way forward.
 
 use super::At;
-use super::conv::{Conv2D, convolve, kernel_gradient};
+use super::conv::{Conv2D, convolve, convolve_back, kernel_gradient};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::COLUMNS;
@@ -100,13 +100,13 @@ impl Conv2DTranspose {
         self.weights_len()
     }
 
-    /// Scratch floats of `forward`: the input, spread out by the strides and framed.
+    /// Scratch floats of `forward`: the framed input.
     #[must_use]
     pub const fn forward_scratch(&self) -> usize {
         self.conv.mirrored().padded_len()
     }
 
-    /// Scratch floats of `backward`: the framed gradient and the spread out input.
+    /// Scratch floats of `backward`: the framed gradient and the framed input.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
         self.conv.backward_scratch()
@@ -129,12 +129,10 @@ impl Conv2DTranspose {
 
     /// One image: `x` and `y` are height x width x channels.
     pub fn forward(&self, packed: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
-        let spread = &mut scratch[..self.forward_scratch()];
-        self.conv.spread(&[], x, spread);
+        let framed = &mut scratch[..self.forward_scratch()];
+        self.conv.frame_gradient(&[], x, framed);
         let packed = &packed[self.at.packed..][..self.packed_len()];
-        let mirrored = self.conv.mirrored();
-        let mirrored = if self.relu { mirrored.relu() } else { mirrored };
-        convolve(&mirrored, packed, spread, y);
+        convolve_back(&self.conv, self.relu, packed, framed, y);
     }
 
     /// One image: adds to the shard's `gradients` and writes the input's gradient `dx` if there is
@@ -151,11 +149,11 @@ impl Conv2DTranspose {
     ) {
         let (framed, scratch) = scratch.split_at_mut(self.conv.padded_len());
         self.frame(y, dy, framed);
-        let spread = &mut scratch[..self.forward_scratch() + COLUMNS];
-        self.conv.spread(&[], x, spread);
+        let input = &mut scratch[..self.forward_scratch() + COLUMNS];
+        self.conv.frame_gradient(&[], x, input);
         let gradients = &mut gradients[self.at.gradients..][..self.weights_len()];
         let (kernel, bias) = gradients.split_at_mut(self.kernel_len());
-        kernel_gradient(&self.conv, framed, spread, kernel);
+        kernel_gradient(&self.conv, framed, input, kernel);
         if self.bias {
             let [rows, columns, filters] = self.conv.input;
             for row in 0..rows {

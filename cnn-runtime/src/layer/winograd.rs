@@ -10,12 +10,10 @@
 //!
 //! Functions of `S` and `P` work on tiles of `S` by `S` inputs, which have `P` places.
 
-use std::array;
-
 use crate::kernel::matmul::even_parts;
 use crate::kernel::simd::{
-    COLUMNS, Kernel, Lanes, Product, Sink, Start, Tile, Vector, load_columns, load_rows, relu_rows,
-    store_rows, unrolled, vectorized,
+    COLUMNS, Kernel, Lanes, Product, Sink, Start, Tile, Vector, load_rows, relu_rows, store_rows,
+    unrolled, vectorized,
 };
 
 pub(super) mod gradient;
@@ -98,48 +96,68 @@ impl Winograd {
         packed_bias[..bias.len()].copy_from_slice(bias);
         for (p, panel) in panels.chunks_exact_mut(panel_len).enumerate() {
             let first = p * COLUMNS;
+            let mut taps = [0.0; 9 * COLUMNS];
             for c in 0..channels {
-                for column in 0..COLUMNS.min(filters - first) {
-                    let mut taps = [0.0; 9];
-                    for (place, value) in taps[..places].iter_mut().enumerate() {
+                for (place, taps) in taps.chunks_exact_mut(COLUMNS).take(places).enumerate() {
+                    for (column, value) in
+                        taps[..COLUMNS.min(filters - first)].iter_mut().enumerate()
+                    {
                         *value = tap(place, c, first + column);
                     }
-                    let mut put = |place: usize, value| {
-                        panel[(place * channels + c) * COLUMNS + column] = value;
-                    };
-                    match kernel {
-                        2 => transform_kernel::<2, 3>(&taps, pairs, &mut put),
-                        _ => transform_kernel::<3, 4>(&taps, triples, &mut put),
-                    }
                 }
+                transform_kernels(kernel, &taps, &mut panel[c * COLUMNS..], channels * COLUMNS);
             }
         }
     }
 }
 
-/// `G g Gt` of a kernel of `K` by `K` taps, to `put` place by place; `apply` is `G` times a column.
-fn transform_kernel<const K: usize, const S: usize>(
-    taps: &[f32],
-    apply: impl Fn([f32; K]) -> [f32; S],
-    put: &mut impl FnMut(usize, f32),
-) {
-    let columns: [_; K] = array::from_fn(|j| apply(array::from_fn(|i| taps[i * K + j])));
-    for i in 0..S {
-        for (j, value) in apply(columns.map(|column| column[i])).into_iter().enumerate() {
-            put(i * S + j, value);
-        }
+vectorized! {
+    /// `G g Gt` of sixteen filters' kernels, its places `stride` apart.
+    fn transform_kernels(kernel: usize, taps: &[f32], to: &mut [f32], stride: usize)
+        = transform_kernels_body;
+}
+
+#[inline(always)]
+fn transform_kernels_body<L: Lanes>(kernel: usize, taps: &[f32], to: &mut [f32], stride: usize) {
+    match kernel {
+        2 => transform_kernel::<L::Wide, 2, 4, 3, 9>(taps, to, stride),
+        _ => transform_kernel::<L::Wide, 3, 9, 4, 16>(taps, to, stride),
     }
 }
 
-/// `G` times a column of a 3x3 kernel.
-fn triples([a, b, c]: [f32; 3]) -> [f32; 4] {
-    let (ends, middle) = (0.5 * (a + c), 0.5 * b);
-    [a, ends + middle, ends - middle, c]
+/// The same for kernels of `K` by `K`, which have `T` taps.
+#[inline(always)]
+fn transform_kernel<W: Vector, const K: usize, const T: usize, const S: usize, const P: usize>(
+    taps: &[f32],
+    to: &mut [f32],
+    stride: usize,
+) {
+    let g: [W; T] = load_rows(taps, COLUMNS, COLUMNS);
+    let mut columns = [[g[0]; S]; K];
+    unrolled!([0 1 2] K, j => columns[j] = means::<W, S>(&g, j, K));
+    let mut places = [g[0]; P];
+    unrolled!([0 1 2 3] S, i => {
+        let mut row = [g[0]; K];
+        unrolled!([0 1 2] K, j => row[j] = columns[j][i]);
+        let row = means::<W, S>(&row, 0, 1);
+        unrolled!([0 1 2 3] S, j => places[i * S + j] = row[j]);
+    });
+    store_rows(places, to, stride, COLUMNS);
 }
 
-/// `G` times a column of a 2x2 kernel.
-fn pairs([a, b]: [f32; 2]) -> [f32; 3] {
-    [a, a + b, b]
+/// `G` times a column, from `at` on in steps of `step`.
+#[inline(always)]
+fn means<W: Vector, const S: usize>(g: &[W], at: usize, step: usize) -> [W; S] {
+    let (a, b) = (g[at], g[at + step]);
+    let mut means = [a; S];
+    if S == 3 {
+        [means[1], means[2]] = [a.add(b), b];
+    } else {
+        let (half, c) = (W::splat(0.5), g[at + 2 * step]);
+        let (ends, middle) = (a.add(c).mul(half), b.mul(half));
+        [means[1], means[2], means[3]] = [ends.add(middle), ends.sub(middle), c];
+    }
+    means
 }
 
 /// A convolution of one image: all of its tiles' outputs to `sink`.
@@ -305,9 +323,18 @@ impl<const S: usize, const P: usize> Square<S, P> {
     /// Up to sixteen channels of each pixel of another; zeros outside.
     #[inline(always)]
     fn load<W: Vector>(&self, x: &[f32], left: usize) -> [W; P] {
+        if left < COLUMNS {
+            let mut padded = [[0.0; COLUMNS]; P];
+            for (padded, &pixel) in padded.iter_mut().zip(&self.pixels) {
+                if pixel != OUTSIDE {
+                    padded[..left].copy_from_slice(&x[pixel..][..left]);
+                }
+            }
+            return load_rows(padded.as_flattened(), COLUMNS, COLUMNS);
+        }
         let mut d = [W::splat(0.0); P];
         unrolled!(P, i => if self.pixels[i] != OUTSIDE {
-            d[i] = load_columns(&x[self.pixels[i]..], left);
+            d[i] = W::load(&x[self.pixels[i]..]);
         });
         d
     }
@@ -336,22 +363,25 @@ fn multiply<L: Lanes>(
     sums: &mut [f32],
 ) {
     let (channels, depth) = (this.input[2], this.depth());
-    for place in 0..this.places() {
-        for (t, rows) in even_parts(count, L::ROWS) {
-            let tile = Tile {
-                counts: [1, 1, channels],
-                a: inputs,
-                a_at: place * (count * depth + GAP) + t * depth,
-                a_row: depth,
-                a_steps: [0, 0, 1],
-                b: panel,
-                b_at: place * channels * COLUMNS,
-                b_steps: [0, 0, COLUMNS],
-            };
-            let to = &mut sums[place * (count * COLUMNS + GAP) + t * COLUMNS..];
-            let (start, stride, columns) = (Start::Zero, COLUMNS, COLUMNS);
-            Product { tile, start, relu: false, to, stride, columns }.compute::<L>(rows);
-        }
+    for (t, rows) in even_parts(count, L::ROWS) {
+        let tile = Tile {
+            counts: [1, 1, channels],
+            a: inputs,
+            a_at: t * depth,
+            a_row: depth,
+            a_steps: [0, 0, 1],
+            b: panel,
+            b_at: 0,
+            b_steps: [0, 0, COLUMNS],
+        };
+        let to = &mut sums[t * COLUMNS..];
+        let (start, stride, columns) = (Start::Zero, COLUMNS, COLUMNS);
+        let next = [count * depth + GAP, channels * COLUMNS, count * COLUMNS + GAP];
+        Product { tile, start, relu: false, to, stride, columns }.repeat::<L>(
+            rows,
+            this.places(),
+            next,
+        );
     }
 }
 

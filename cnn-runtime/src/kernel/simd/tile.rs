@@ -15,7 +15,7 @@ pub(crate) const COLUMNS: usize = 2 * LANES;
 /// only the last counts.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<'a> {
-    /// Trip counts, outermost first. All at least 1.
+    /// Trip counts, outermost first. If one is 0 nothing is added.
     pub counts: [usize; 3],
     /// Factors that are spread over a row.
     pub a: &'a [f32],
@@ -42,9 +42,14 @@ impl Tile<'_> {
                 + (self.counts[1] - 1) * steps[1]
                 + (self.counts[2] - 1) * steps[2]
         };
-        assert!(self.counts.iter().all(|&count| count > 0) && rows > 0);
+        assert!(!self.is_empty() && rows > 0);
         assert!(self.a_at + (rows - 1) * self.a_row + last(self.a_steps) < self.a.len());
         assert!(self.b_at + COLUMNS + last(self.b_steps) <= self.b.len());
+    }
+
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        self.counts.contains(&0)
     }
 }
 
@@ -52,6 +57,9 @@ impl Tile<'_> {
 #[inline(always)]
 pub(super) fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; R] {
     const { assert!(W::LEN == COLUMNS) };
+    if t.is_empty() {
+        return sums;
+    }
     t.check(R);
     let mut sums = sums;
     for outer in 0..t.counts[0] {
@@ -162,8 +170,21 @@ impl Product<'_> {
     /// Computes `rows` rows, at most `L::ROWS`.
     #[inline(always)]
     pub(crate) fn compute<L: Lanes>(self, rows: usize) {
-        by_rows::<L>(self, rows);
+        self.repeat::<L>(rows, 1, [0; 3]);
     }
+
+    /// The same `times` times; from one to the next the tile's `a` and `b` and the sums' place move by
+    /// so many floats. A call takes as long as a few dozen products.
+    #[inline(always)]
+    pub(crate) fn repeat<L: Lanes>(self, rows: usize, times: usize, next: [usize; 3]) {
+        by_rows::<L>(Repeated { product: self, times, next }, rows);
+    }
+}
+
+struct Repeated<'a> {
+    product: Product<'a>,
+    times: usize,
+    next: [usize; 3],
 }
 
 /// A loop over a tile of `R` rows.
@@ -196,12 +217,18 @@ impl<L: Lanes, W: OfRows, const R: usize> Kernel<L> for Rows<W, R> {
     }
 }
 
-impl OfRows for Product<'_> {
+impl OfRows for Repeated<'_> {
     #[inline(always)]
     fn run<L: Lanes, const R: usize>(self) {
-        let Product { tile: product, start: from, relu, to, stride, columns } = self;
-        let sums = tile::<L::Wide, R>(product, start(from, to, stride, columns));
-        store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
+        let Self { product, times, next } = self;
+        let Product { tile: mut factors, start: from, relu, to, stride, columns } = product;
+        for time in 0..times {
+            let to = &mut to[time * next[2]..];
+            let sums = tile::<L::Wide, R>(factors, start(from, to, stride, columns));
+            store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
+            factors.a_at += next[0];
+            factors.b_at += next[1];
+        }
     }
 }
 

@@ -147,23 +147,23 @@ fn add_products<L: Lanes>(
     sums: &mut [f32],
 ) {
     let (channels, depth, width) = (this.input[2], this.depth(), this.width());
-    for place in 0..PLACES {
-        for (c, rows) in even_parts(channels, L::ROWS) {
-            for filter in (0..width).step_by(COLUMNS) {
-                let tile = Tile {
-                    counts: [1, 1, count],
-                    a: inputs,
-                    a_at: place * (count * depth + GAP) + c,
-                    a_row: 1,
-                    a_steps: [0, 0, depth],
-                    b: spread,
-                    b_at: place * (count * width + GAP) + filter,
-                    b_steps: [0, 0, width],
-                };
-                let to = &mut sums[(place * channels + c) * width + filter..];
-                let (start, stride, columns) = (Start::Sum, width, COLUMNS);
-                Product { tile, start, relu: false, to, stride, columns }.compute::<L>(rows);
-            }
+    for (c, rows) in even_parts(channels, L::ROWS) {
+        for filter in (0..width).step_by(COLUMNS) {
+            let tile = Tile {
+                counts: [1, 1, count],
+                a: inputs,
+                a_at: c,
+                a_row: 1,
+                a_steps: [0, 0, depth],
+                b: spread,
+                b_at: filter,
+                b_steps: [0, 0, width],
+            };
+            let to = &mut sums[c * width + filter..];
+            let (start, stride, columns) = (Start::Sum, width, COLUMNS);
+            let next = [count * depth + GAP, count * width + GAP, channels * width];
+            Product { tile, start, relu: false, to, stride, columns }
+                .repeat::<L>(rows, PLACES, next);
         }
     }
 }
