@@ -97,15 +97,14 @@ impl<'a> Outer<'a> {
     /// One row's gradients, from the images alone in which its input is not zero: the terms that are
     /// left out are zeros, and the others are added in the same order.
     #[inline(always)]
-    fn sum_live<L: Lanes>(&self, row: usize, sums: &mut [f32]) {
-        let (mut values, mut images) = ([0.0; LISTED], 0);
+    fn sum_live<L: Lanes>(&self, row: usize, lists: &mut Lists, sums: &mut [f32]) {
+        let (Lists { values, places, live }, mut images) = (lists, 0);
         for group in self.images.chunks_exact(self.inputs * COLUMNS) {
             let inputs = &group[(self.first + row) * COLUMNS..][..COLUMNS];
             values[images..images + COLUMNS].copy_from_slice(inputs);
             images += COLUMNS;
         }
-        let [mut places, mut live] = [[0.0; LISTED + LIST_SLACK]; 2];
-        let len = L::pick(None, &values[..images], &mut places, &mut live);
+        let len = L::pick(None, &values[..images], places, live);
         for place in &mut places[..len] {
             *place = f32::from_bits(place.to_bits() * COLUMNS as u32);
         }
@@ -114,6 +113,21 @@ impl<'a> Outer<'a> {
         sums.fill(0.0);
         gather_in_order::<L>(listed, self.gradients, patch, sums);
     }
+}
+
+/// One row's inputs, and those of them that are not zero, with their images.
+struct Lists {
+    values: [f32; LISTED],
+    places: [f32; LISTED + LIST_SLACK],
+    live: [f32; LISTED + LIST_SLACK],
+}
+
+impl Lists {
+    const EMPTY: Self = Self {
+        values: [0.0; LISTED],
+        places: [0.0; LISTED + LIST_SLACK],
+        live: [0.0; LISTED + LIST_SLACK],
+    };
 }
 
 /// The most images that a list of those with a live input names.
@@ -251,7 +265,7 @@ fn descend_live<L: Lanes>(
     mut packed: ArrayViewMut3<'_, f32>,
 ) {
     let units = outer.units;
-    let mut sums = [0.0; ROW];
+    let (mut sums, mut lists) = ([0.0; ROW], Lists::EMPTY);
     let rows = weights.chunks_exact_mut(units).zip(squares.chunks_exact_mut(units));
     for (row, (weights, squares)) in rows.enumerate() {
         // What the step meets is on its way while the sums are made.
@@ -260,7 +274,7 @@ fn descend_live<L: Lanes>(
             prefetch(&squares[unit]);
             prefetch(&packed[[p, row, 0]]);
         }
-        outer.sum_live::<L>(row, &mut sums[..units.next_multiple_of(COLUMNS)]);
+        outer.sum_live::<L>(row, &mut lists, &mut sums[..units.next_multiple_of(COLUMNS)]);
         step_body::<L>(rule, weights, &sums[..units], squares);
     }
     for (unit, packed) in (0..units).step_by(COLUMNS).zip(packed.outer_iter_mut()) {
