@@ -1,6 +1,9 @@
-//! Which rows of a panel of sixteen images hold anything.
+//! Panels of sixteen images: which of their rows hold anything, and products that read only these.
 
-use super::simd::{COLUMNS, Lanes, vectorized};
+use std::ops::Range;
+
+use super::matmul::even_parts;
+use super::simd::{COLUMNS, Lanes, LiveProduct, Product, Start, Tile, vectorized};
 
 /// Floats of the list of a panel of `rows` rows.
 pub(crate) const fn live_len(rows: usize) -> usize {
@@ -31,4 +34,50 @@ pub(super) fn few_live(live: &[f32], rows: usize) -> Option<&[f32]> {
     let (count, list) = live.split_at(1);
     let count = count[0].to_bits() as usize;
     (4 * count < 3 * rows).then(|| &list[..count])
+}
+
+/// Images of a panel by sixteen units, summed over some of the inputs.
+pub(super) struct PanelProduct<'a> {
+    /// Sixteen images: of each input a row.
+    pub images: &'a [f32],
+    /// A kernel's panel: of each input a row of sixteen units.
+    pub panel: &'a [f32],
+    /// The inputs to sum over.
+    pub inputs: Range<usize>,
+    /// Of these, what [`few_live`] gave; only for sixteen images.
+    pub live: Option<&'a [f32]>,
+    pub start: Start<'a>,
+    /// Whether a relu follows.
+    pub relu: bool,
+    /// From image to image of the outputs.
+    pub stride: usize,
+    /// How many units there are, if fewer than sixteen.
+    pub columns: usize,
+}
+
+impl PanelProduct<'_> {
+    /// Computes the first `rows` images, the first one's first unit at the start of `y`.
+    #[inline(always)]
+    pub(super) fn compute<L: Lanes>(self, rows: usize, y: &mut [f32]) {
+        let Self { images, panel, inputs, live, start, relu, stride, columns } = self;
+        for (first, count) in even_parts(rows, L::ROWS) {
+            let to = &mut y[first * stride..];
+            if let Some(live) = live {
+                LiveProduct { live, images, panel, first, start, relu, to, stride, columns }
+                    .compute::<L>(count);
+                continue;
+            }
+            let tile = Tile {
+                counts: [1, 1, inputs.len()],
+                a: images,
+                a_at: inputs.start * COLUMNS + first,
+                a_row: 1,
+                a_steps: [0, 0, COLUMNS],
+                b: panel,
+                b_at: inputs.start * COLUMNS,
+                b_steps: [0, 0, COLUMNS],
+            };
+            Product { tile, start, relu, to, stride, columns }.compute::<L>(count);
+        }
+    }
 }

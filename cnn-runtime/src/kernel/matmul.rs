@@ -1,9 +1,7 @@
 //! Matrix products over panels of sixteen columns.
 
-use super::live::{few_live, list_live_body, live_len};
-use super::simd::{
-    COLUMNS, LIST_SLACK, Lanes, LiveProduct, Product, RowTimesPanels, Start, Tile, vectorized,
-};
+use super::live::{PanelProduct, few_live, list_live_body, live_len};
+use super::simd::{COLUMNS, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, vectorized};
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
 /// common first-level cache.
@@ -186,26 +184,9 @@ impl Block<'_> {
                 (0, bias) => Start::Bias(&bias[p * COLUMNS..]),
                 _ => Start::Sum,
             };
-            for (first, count) in even_parts(rows, L::ROWS) {
-                let (to, stride) = (&mut y[first * columns + p * COLUMNS..], columns);
-                if let Some(live) = live {
-                    let columns = left;
-                    LiveProduct { live, images, panel, first, start, relu, to, stride, columns }
-                        .compute::<L>(count);
-                    continue;
-                }
-                let tile = Tile {
-                    counts: [1, 1, depth],
-                    a: images,
-                    a_at: first,
-                    a_row: 1,
-                    a_steps: [0, 0, COLUMNS],
-                    b: panel,
-                    b_at: 0,
-                    b_steps: [0, 0, COLUMNS],
-                };
-                Product { tile, start, relu, to, stride, columns: left }.compute::<L>(count);
-            }
+            let (inputs, stride, columns) = (0..depth, columns, left);
+            PanelProduct { images, panel, inputs, live, start, relu, stride, columns }
+                .compute::<L>(rows, &mut y[p * COLUMNS..]);
         }
     }
 }

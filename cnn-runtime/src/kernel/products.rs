@@ -5,12 +5,12 @@
 
 use ndarray::ArrayViewMut3;
 
-use super::live::{few_live, live_len};
+use super::live::{PanelProduct, few_live, live_len};
 use super::matmul::{DEPTH, even_parts, transpose_panel};
 use super::rmsprop::{Rule, step_body};
 use super::simd::{
-    COLUMNS, Descent, LANES, LIST_SLACK, Lanes, Listed, LiveProduct, Patch, Product, Start, Tile,
-    Vector, gather_in_order, load_columns, prefetch, vectorized,
+    COLUMNS, Descent, LANES, LIST_SLACK, Lanes, Listed, Patch, Product, Start, Tile, Vector,
+    gather_in_order, load_columns, prefetch, vectorized,
 };
 
 vectorized! {
@@ -155,33 +155,15 @@ fn forward_body<L: Lanes>(
                 let before = |end: usize| live.partition_point(|at| (at.to_bits() as usize) < end);
                 &live[before(from)..before(from + depth)]
             });
-            for (first, count) in even_parts(COLUMNS, L::ROWS) {
-                let start = match (from, bias) {
-                    (0, []) => Start::Zero,
-                    (0, bias) => Start::Bias(bias),
-                    _ => Start::Sum,
-                };
-                let relu = relu && from + depth == inputs;
-                let to = &mut y[first * COLUMNS..];
-                if let Some(live) = live {
-                    let (stride, columns) = (COLUMNS, COLUMNS);
-                    LiveProduct { live, images, panel, first, start, relu, to, stride, columns }
-                        .compute::<L>(count);
-                    continue;
-                }
-                let tile = Tile {
-                    counts: [1, 1, depth],
-                    a: images,
-                    a_at: from * COLUMNS + first,
-                    a_row: 1,
-                    a_steps: [0, 0, COLUMNS],
-                    b: panel,
-                    b_at: from * COLUMNS,
-                    b_steps: [0, 0, COLUMNS],
-                };
-                Product { tile, start, relu, to, stride: COLUMNS, columns: COLUMNS }
-                    .compute::<L>(count);
-            }
+            let start = match (from, bias) {
+                (0, []) => Start::Zero,
+                (0, bias) => Start::Bias(bias),
+                _ => Start::Sum,
+            };
+            let (relu, inputs) = (relu && from + depth == inputs, from..from + depth);
+            let (stride, columns) = (COLUMNS, COLUMNS);
+            PanelProduct { images, panel, inputs, live, start, relu, stride, columns }
+                .compute::<L>(COLUMNS, y);
         }
     }
 }
