@@ -5,7 +5,7 @@ use quote::quote;
 use crate::bind::{Args, Signature, optional, required, unsupported};
 use crate::diagnostics::thousands;
 use crate::ir::{Layer, Shape};
-use crate::passes::{Needs, Op, PANEL, Sizes, array, image_op, panels, separate, settings};
+use crate::passes::{Needs, Op, PANEL, Sizes, array, framed, image_op, panels, separate, settings};
 use crate::receptive::Reach;
 
 use super::activation::{self, Activation};
@@ -40,7 +40,9 @@ impl Conv2DTranspose {
         let [kh, kw] = self.kernel_size;
         let [down, across] = self.dilation_rate;
         let [top, bottom, left, right] = self.crop;
-        let spread = (rows + (kh - 1) * down) * (columns + (kw - 1) * across) * channels;
+        let input_len = framed(rows, (kh - 1) * down, self.strides[0], top)
+            * framed(columns, (kw - 1) * across, self.strides[1], left)
+            * channels;
         let framed = (rows + top + bottom) * (columns + left + right) * filters;
 
         let (input, output) = (array(&layer.input().0), array(&layer.output.0));
@@ -56,7 +58,7 @@ impl Conv2DTranspose {
                 gradients: layer.params(),
                 ..Sizes::default()
             }),
-            scratch: [spread, framed + spread + PANEL],
+            scratch: [input_len, framed + input_len + PANEL],
             needs: Needs { input: true, output: true, ..Needs::default() },
             ..image_op(layer, "Conv2DTranspose", descriptor)
         }

@@ -17,7 +17,7 @@ pub use apart::{Apart, View, apart};
 pub use ops::lower;
 #[allow(unused_imports, reason = "for kinds of layer to come")]
 pub(crate) use ops::{
-    array, convolution, elementwise, float, image_op, panels, separate, settings, softmax,
+    array, convolution, elementwise, float, framed, image_op, panels, separate, settings, softmax,
 };
 pub use plan::{Backward, Buffer, Field, Plan, Pull, Step, plan, plan_with};
 pub use predict::{Call, Folded, Place, Predict, Slot};

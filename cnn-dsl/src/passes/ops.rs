@@ -293,8 +293,8 @@ struct ConvSizes {
     group: [u64; 2],
     padded: u64,
     is_padded: bool,
-    /// Floats of the output's gradient, spread out and framed.
-    spread: u64,
+    /// Floats of the output's gradient, framed.
+    framed: u64,
     /// If Winograd's algorithm computes it.
     winograd: Option<Winograd>,
 }
@@ -367,7 +367,9 @@ impl ConvSizes {
             group: [channels / conv.groups, conv.filters / conv.groups],
             padded: (rows + top + bottom) * (columns + left + right) * channels,
             is_padded: conv.padding != [0; 4],
-            spread: (rows + extent(0)) * (columns + extent(1)) * conv.filters,
+            framed: framed(rows, extent(0), conv.strides[0], top)
+                * framed(columns, extent(1), conv.strides[1], left)
+                * conv.filters,
             winograd: Winograd::of(layer, conv, pool),
         }
     }
@@ -388,7 +390,7 @@ impl ConvSizes {
     /// Of `backward`: frames, or the gradient behind a relu and Winograd's tiles for kernel or input.
     fn backward_scratch(&self, relu: bool) -> u64 {
         let Some(winograd) = self.back() else {
-            return self.padded + self.spread + PANEL;
+            return self.padded + self.framed + PANEL;
         };
         let tiles = |sizes: [u64; 2]| sizes.map(|size| size.div_ceil(2));
         let (Winograd { input, output, .. }, [channels, filters]) = (winograd, self.group);
@@ -424,6 +426,12 @@ impl ConvSizes {
             None => 0,
         }
     }
+}
+
+/// Rows or columns of a convolution's framed output gradient: each of `input` pixels finds all taps there
+/// that meet it. `reach` is what the kernel covers, less one; `before` are the zeros before the input.
+pub(crate) fn framed(input: u64, reach: u64, stride: u64, before: u64) -> u64 {
+    (reach - before) / stride + (input - 1 + before) / stride + 1
 }
 
 fn dims(shape: &Shape) -> [u64; 3] {
