@@ -1,6 +1,6 @@
-//! Loops over slices that the compiler vectorises by itself.
+//! Loops over slices, most of which the compiler vectorises by itself.
 
-use super::simd::{Lanes, vectorized};
+use super::simd::{COLUMNS, Lanes, Vector, vectorized};
 
 vectorized! {
     /// `sums[i] += values[i]`.
@@ -9,8 +9,8 @@ vectorized! {
     /// `gradients[i] = 0` where the relu's output is not above 0.
     pub(crate) fn mask(gradients: &mut [f32], outputs: &[f32]) = mask_body;
 
-    /// `max(values[i], 0)`; NaN and -0 stay.
-    pub(crate) fn relu(values: &mut [f32]) = relu_body;
+    /// `sums[i] = max(sums[i] + values[i], 0)`; NaN and -0 stay.
+    pub(crate) fn add_then_relu(sums: &mut [f32], values: &[f32]) = add_then_relu_body;
 
     /// Bytes to floats in [0, 1]: `byte / 255`.
     pub(crate) fn rescale(bytes: &[u8], floats: &mut [f32]) = rescale_body;
@@ -23,17 +23,25 @@ fn add_body<L: Lanes>(sums: &mut [f32], values: &[f32]) {
     }
 }
 
+/// By vectors: the compiler would leave out stores of what stays, by masks, which take long on some CPUs.
 #[inline(always)]
 fn mask_body<L: Lanes>(gradients: &mut [f32], outputs: &[f32]) {
-    for (gradient, &output) in gradients.iter_mut().zip(outputs) {
+    let mut chunks = gradients.chunks_exact_mut(COLUMNS);
+    let mut others = outputs.chunks_exact(COLUMNS);
+    for (gradients, outputs) in chunks.by_ref().zip(others.by_ref()) {
+        let live = L::Wide::load(outputs).exceeds(L::Wide::splat(0.0));
+        L::Wide::load(gradients).select(live, L::Wide::splat(0.0)).store(gradients);
+    }
+    for (gradient, &output) in chunks.into_remainder().iter_mut().zip(others.remainder()) {
         *gradient = if output > 0.0 { *gradient } else { 0.0 };
     }
 }
 
 #[inline(always)]
-fn relu_body<L: Lanes>(values: &mut [f32]) {
-    for value in values {
-        *value = if *value < 0.0 { 0.0 } else { *value };
+fn add_then_relu_body<L: Lanes>(sums: &mut [f32], values: &[f32]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        let total = *sum + value;
+        *sum = if total < 0.0 { 0.0 } else { total };
     }
 }
 

@@ -35,6 +35,15 @@ impl Iterator for EvenParts {
     }
 }
 
+/// The parts of [`even_parts`] by their size: (the first's start, size, how many).
+#[inline(always)]
+pub(crate) fn even_runs(count: usize, most: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let EvenParts { size, longer, end, .. } = even_parts(count, most);
+    let start = longer * (size + 1);
+    let others = (end - start).checked_div(size).unwrap_or(0);
+    [(0, size + 1, longer), (start, size, others)].into_iter().filter(|(.., parts)| *parts > 0)
+}
+
 /// How many floats a matrix of `inner` rows and `columns` columns takes in panels of sixteen.
 pub(crate) const fn panels_len(inner: usize, columns: usize) -> usize {
     columns.div_ceil(COLUMNS) * inner * COLUMNS
@@ -210,7 +219,7 @@ fn multiply_few<L: Lanes>(
     for (x, y) in x.chunks_exact(inner).zip(y.chunks_exact_mut(columns)) {
         for from in (0..inner).step_by(DEPTH) {
             let depth = (inner - from).min(DEPTH);
-            let len = L::pick(None, &x[from..from + depth], &mut live, &mut values);
+            let len = L::pick(None, 0, &x[from..from + depth], &mut live, &mut values);
             let most = RowTimesPanels::most::<L>();
             for first in (0..columns).step_by(most * COLUMNS) {
                 let start = match (from, bias) {

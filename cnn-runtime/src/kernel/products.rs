@@ -7,10 +7,9 @@ use ndarray::ArrayViewMut3;
 
 use super::live::{PanelProduct, few_live, live_len};
 use super::matmul::{DEPTH, even_parts, transpose_panel};
-use super::rmsprop::{Rule, step_body};
+use super::rmsprop::Rule;
 use super::simd::{
-    COLUMNS, Descent, LANES, LIST_SLACK, Lanes, Listed, Patch, Product, Start, Tile, Vector,
-    gather_in_order, load_columns, prefetch, vectorized,
+    COLUMNS, Descent, LIST_SLACK, Lanes, Listed, LiveDescent, Product, Start, Tile, vectorized,
 };
 
 vectorized! {
@@ -84,57 +83,64 @@ impl<'a> Outer<'a> {
         }
     }
 
-    /// Whether most of the inputs of `rows` rows are zero, and lists of the others are short enough.
+    /// Whether most of the inputs of `rows` rows are zero, and there is room for lists of a row.
     #[inline(always)]
     fn is_sparse(&self, rows: usize) -> bool {
         let groups = self.images.chunks_exact(self.inputs * COLUMNS);
         let images = groups.len() * COLUMNS;
         let inputs = groups.map(|group| &group[self.first * COLUMNS..][..rows * COLUMNS]);
         let live: usize = inputs.map(|inputs| inputs.iter().filter(|x| **x != 0.0).count()).sum();
-        images <= LISTED && self.units <= ROW && 5 * live < 3 * rows * images
+        images <= LISTED && 5 * live < 3 * rows * images
     }
 
-    /// One row's gradients, from the images alone in which its input is not zero: the terms that are
-    /// left out are zeros, and the others are added in the same order.
+    /// Lists the images in which the inputs of some rows are not zero, as many rows from `row` on, up to
+    /// `rows`, as there is room for.
     #[inline(always)]
-    fn sum_live<L: Lanes>(&self, row: usize, lists: &mut Lists, sums: &mut [f32]) {
-        let (Lists { values, places, live }, mut images) = (lists, 0);
-        for group in self.images.chunks_exact(self.inputs * COLUMNS) {
-            let inputs = &group[(self.first + row) * COLUMNS..][..COLUMNS];
-            values[images..images + COLUMNS].copy_from_slice(inputs);
-            images += COLUMNS;
+    fn list<L: Lanes>(&self, row: usize, rows: usize, lists: &mut Lists) {
+        let group = self.inputs * COLUMNS;
+        let images = self.images.len() / self.inputs;
+        let (mut len, Lists { places, live, ends, count }) = (0, lists);
+        *count = rows.min(LISTED / images);
+        for (row, end) in (row..row + *count).zip(ends) {
+            for (first, group) in (0..).step_by(COLUMNS).zip(self.images.chunks_exact(group)) {
+                let inputs = &group[(self.first + row) * COLUMNS..][..COLUMNS];
+                len += L::pick(None, first, inputs, &mut places[len..], &mut live[len..]);
+            }
+            *end = len;
         }
-        let len = L::pick(None, &values[..images], places, live);
-        for place in &mut places[..len] {
-            *place = f32::from_bits(place.to_bits() * COLUMNS as u32);
-        }
-        let listed = Listed { places: &places[..len], gradients: &live[..len] };
-        let patch = Patch { run: COLUMNS / LANES, stride: self.stride };
-        sums.fill(0.0);
-        gather_in_order::<L>(listed, self.gradients, patch, sums);
     }
 }
 
-/// One row's inputs, and those of them that are not zero, with their images.
+/// The images with a live input, and these inputs, row after row.
 struct Lists {
-    values: [f32; LISTED],
     places: [f32; LISTED + LIST_SLACK],
     live: [f32; LISTED + LIST_SLACK],
+    /// Where each row's end.
+    ends: [usize; COLUMNS],
+    /// How many rows there are.
+    count: usize,
 }
 
 impl Lists {
     const EMPTY: Self = Self {
-        values: [0.0; LISTED],
         places: [0.0; LISTED + LIST_SLACK],
         live: [0.0; LISTED + LIST_SLACK],
+        ends: [0; COLUMNS],
+        count: 0,
     };
+
+    fn listed(&self) -> ([Listed<'_>; COLUMNS], usize) {
+        let (mut rows, mut start) = ([Listed { places: &[], gradients: &[] }; COLUMNS], 0);
+        for (row, &end) in rows.iter_mut().zip(&self.ends[..self.count]) {
+            *row = Listed { places: &self.places[start..end], gradients: &self.live[start..end] };
+            start = end;
+        }
+        (rows, self.count)
+    }
 }
 
-/// The most images that a list of those with a live input names.
-const LISTED: usize = 256;
-
-/// The most units of a row of gradients made at once.
-const ROW: usize = 1024;
+/// Room for lists of images with a live input: sixteen rows of 128.
+const LISTED: usize = COLUMNS * 128;
 
 #[inline(always)]
 fn forward_body<L: Lanes>(
@@ -237,7 +243,7 @@ fn descend_body<L: Lanes>(
     }
 }
 
-/// [`descend`] row by row, from live inputs alone.
+/// [`descend`] from live inputs alone: some units of all rows at a time, which share the outputs' gradients.
 #[inline(always)]
 fn descend_live<L: Lanes>(
     outer: Outer<'_>,
@@ -246,23 +252,30 @@ fn descend_live<L: Lanes>(
     squares: &mut [f32],
     mut packed: ArrayViewMut3<'_, f32>,
 ) {
-    let units = outer.units;
-    let (mut sums, mut lists) = ([0.0; ROW], Lists::EMPTY);
-    let rows = weights.chunks_exact_mut(units).zip(squares.chunks_exact_mut(units));
-    for (row, (weights, squares)) in rows.enumerate() {
-        // What the step meets is on its way while the sums are made.
-        for (p, unit) in (0..units).step_by(COLUMNS).enumerate() {
-            prefetch(&weights[unit]);
-            prefetch(&squares[unit]);
-            prefetch(&packed[[p, row, 0]]);
+    let (units, mut lists, mut row) = (outer.units, Lists::EMPTY, 0);
+    while row < weights.len() / units {
+        outer.list::<L>(row, weights.len() / units - row, &mut lists);
+        let (rows, count) = lists.listed();
+        let mut panels = packed.outer_iter_mut();
+        for unit in (0..units).step_by(LiveDescent::UNITS) {
+            let mut packed: [&mut [f32]; LiveDescent::PANELS] = Default::default();
+            for (to, panel) in packed.iter_mut().zip(panels.by_ref()) {
+                let panel = panel.into_slice().expect("rows of a panel lie side by side");
+                *to = &mut panel[row * COLUMNS..];
+            }
+            LiveDescent {
+                rows: &rows[..count],
+                gradients: &outer.gradients[unit / COLUMNS * outer.stride..],
+                gradients_stride: outer.stride,
+                rule,
+                weights: &mut weights[row * units + unit..],
+                squares: &mut squares[row * units + unit..],
+                stride: units,
+                columns: units - unit,
+                packed,
+            }
+            .go::<L>();
         }
-        outer.sum_live::<L>(row, &mut lists, &mut sums[..units.next_multiple_of(COLUMNS)]);
-        step_body::<L>(rule, weights, &sums[..units], squares);
-    }
-    for (unit, packed) in (0..units).step_by(COLUMNS).zip(packed.outer_iter_mut()) {
-        let packed = packed.into_slice().expect("rows of a panel lie side by side");
-        for (weights, packed) in weights.chunks_exact(units).zip(packed.chunks_mut(COLUMNS)) {
-            load_columns::<L::Wide>(&weights[unit..], units - unit).store(packed);
-        }
+        row += count;
     }
 }

@@ -81,9 +81,11 @@ impl Folded {
         let relu = self.relu;
         move |first, y| {
             let Some(other) = other else { return };
-            elementwise::add(y, &other[first..][..y.len()]);
+            let other = &other[first..][..y.len()];
             if relu {
-                elementwise::relu(y);
+                elementwise::add_then_relu(y, other);
+            } else {
+                elementwise::add(y, other);
             }
         }
     }

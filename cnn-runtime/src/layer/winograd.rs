@@ -10,7 +10,7 @@
 //!
 //! Functions of `S` and `P` work on tiles of `S` by `S` inputs, which have `P` places.
 
-use crate::kernel::matmul::even_parts;
+use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
     COLUMNS, Kernel, Lanes, Product, Sink, Start, Tile, Vector, load_rows, relu_rows, store_rows,
     unrolled, vectorized,
@@ -204,7 +204,13 @@ struct TransformInputs<'a, const S: usize, const P: usize> {
 impl<L: Lanes, const S: usize, const P: usize> Kernel<L> for TransformInputs<'_, S, P> {
     #[inline(always)]
     fn run(self) {
-        transform_inputs::<L::Wide, S, P>(self.this, self.x, self.first, self.count, self.inputs);
+        transform_inputs::<L::Sixteenth, S, P>(
+            self.this,
+            self.x,
+            self.first,
+            self.count,
+            self.inputs,
+        );
     }
 }
 
@@ -250,7 +256,7 @@ fn transform_inputs<W: Vector, const S: usize, const P: usize>(
         for column in 0..columns {
             let square = Square::<S, P>::new(this, [2 * (first + row), 2 * column]);
             let inputs = &mut inputs[(row * columns + column) * depth..];
-            for c in (0..channels).step_by(COLUMNS) {
+            for c in (0..channels).step_by(W::LEN) {
                 let (x, inputs) = (&x[c..], &mut inputs[c..]);
                 if square.whole {
                     transform_input::<W, S, P>(square.load_whole(x, channels), inputs, stride);
@@ -309,7 +315,7 @@ impl<const S: usize, const P: usize> Square<S, P> {
         Self { pixels, line: width * channels, whole }
     }
 
-    /// Sixteen channels of each pixel of a whole one.
+    /// A vector of channels of each pixel of a whole one.
     #[inline(always)]
     fn load_whole<W: Vector>(&self, x: &[f32], channels: usize) -> [W; P] {
         let (mut d, x) = ([W::splat(0.0); P], &x[self.pixels[0]..]);
@@ -320,10 +326,10 @@ impl<const S: usize, const P: usize> Square<S, P> {
         d
     }
 
-    /// Up to sixteen channels of each pixel of another; zeros outside.
+    /// Up to a vector of channels of each pixel of another; zeros outside.
     #[inline(always)]
     fn load<W: Vector>(&self, x: &[f32], left: usize) -> [W; P] {
-        if left < COLUMNS {
+        if left < W::LEN {
             let mut padded = [[0.0; COLUMNS]; P];
             for (padded, &pixel) in padded.iter_mut().zip(&self.pixels) {
                 if pixel != OUTSIDE {
@@ -363,25 +369,24 @@ fn multiply<L: Lanes>(
     sums: &mut [f32],
 ) {
     let (channels, depth) = (this.input[2], this.depth());
-    for (t, rows) in even_parts(count, L::ROWS) {
+    for (first, rows, times) in even_runs(count, L::ROWS) {
         let tile = Tile {
             counts: [1, 1, channels],
             a: inputs,
-            a_at: t * depth,
+            a_at: first * depth,
             a_row: depth,
             a_steps: [0, 0, 1],
             b: panel,
             b_at: 0,
             b_steps: [0, 0, COLUMNS],
         };
-        let to = &mut sums[t * COLUMNS..];
+        let to = &mut sums[first * COLUMNS..];
         let (start, stride, columns) = (Start::Zero, COLUMNS, COLUMNS);
-        let next = [count * depth + GAP, channels * COLUMNS, count * COLUMNS + GAP];
-        Product { tile, start, relu: false, to, stride, columns }.repeat::<L>(
-            rows,
-            this.places(),
-            next,
-        );
+        // All tiles of a place, which share a part of the panel, before the next.
+        let place = [count * depth + GAP, channels * COLUMNS, count * COLUMNS + GAP];
+        let next = [place, [rows * depth, 0, rows * COLUMNS]];
+        let times = [this.places(), times];
+        Product { tile, start, relu: false, to, stride, columns }.repeat::<L>(rows, times, next);
     }
 }
 

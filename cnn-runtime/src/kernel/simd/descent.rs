@@ -1,8 +1,10 @@
-//! A tile of a kernel's gradient, and at once the optimizer's step over it: the gradient never
+//! Parts of a dense kernel's gradient, and at once the optimizer's step over them: the gradient never
 //! leaves the first-level cache.
 
 use super::tile::{OfRows, Rows, tile};
-use super::{COLUMNS, Lanes, Tile, Vector, load_columns, prefetch, store_rows, unrolled};
+use super::{
+    COLUMNS, Kernel, Lanes, Listed, Tile, Vector, load_columns, prefetch, store_rows, unrolled,
+};
 use crate::kernel::rmsprop::Rule;
 
 /// Some rows by sixteen columns of a kernel.
@@ -69,15 +71,107 @@ impl OfRows for Descent<'_> {
         unrolled!(R, row => sums[row].store(&mut gradient[row]));
         // A loop, since sixteen copies of a step took most of a small stack in debug builds.
         for (row, gradient) in gradient.iter().enumerate() {
-            let (weights, squares) = (&mut weights[row * stride..], &mut squares[row * stride..]);
-            let (weight, square) = rule.step(
-                load_columns::<L::Wide>(weights, columns),
-                L::Wide::load(gradient),
-                load_columns::<L::Wide>(squares, columns),
-            );
-            store_rows([weight], weights, stride, columns);
-            store_rows([square], squares, stride, columns);
-            weight.store(&mut packed[row * COLUMNS..]);
+            let (at, gradient) = (row * stride, L::Wide::load(gradient));
+            let (weights, squares) = (&mut weights[at..], &mut squares[at..]);
+            step(rule, gradient, weights, squares, columns, &mut packed[row * COLUMNS..]);
+        }
+    }
+}
+
+/// The optimizer's step over the first `columns` columns, at most a vector's, of a row of a kernel and of
+/// what the optimizer remembers. `packed` takes the new weights too, and zeros where there are fewer.
+#[inline(always)]
+fn step<W: Vector>(
+    rule: Rule,
+    gradient: W,
+    weights: &mut [f32],
+    squares: &mut [f32],
+    columns: usize,
+    packed: &mut [f32],
+) {
+    let weight: W = load_columns(weights, columns);
+    let (weight, square) = rule.step(weight, gradient, load_columns(squares, columns));
+    store_rows([weight], weights, 0, columns);
+    store_rows([square], squares, 0, columns);
+    weight.store(packed);
+}
+
+/// Some units of some rows of a kernel, their gradients from those images alone in which a row's input is
+/// not zero: what is left out are zeros, and the others are added in the same order.
+pub(crate) struct LiveDescent<'a> {
+    /// Of each row the images, and what the input is there.
+    pub rows: &'a [Listed<'a>],
+    /// The outputs' gradients, sixteen floats for each image.
+    pub gradients: &'a [f32],
+    /// From sixteen units to the next.
+    pub gradients_stride: usize,
+    /// The optimizer's rule.
+    pub rule: Rule,
+    /// The first row's first unit.
+    pub weights: &'a mut [f32],
+    /// What the optimizer remembers, likewise.
+    pub squares: &'a mut [f32],
+    /// From row to row of both.
+    pub stride: usize,
+    /// How many units there are, if fewer than [`UNITS`](Self::UNITS).
+    pub columns: usize,
+    /// The rows in each panel of sixteen units, which take the new weights too.
+    pub packed: [&'a mut [f32]; LiveDescent::PANELS],
+}
+
+impl LiveDescent<'_> {
+    /// Panels of units that are worked on together: their sums stay in registers on all paths, and the
+    /// gradients of 128 images in a common first-level cache.
+    pub(crate) const PANELS: usize = 3;
+    /// Their units.
+    pub(crate) const UNITS: usize = Self::PANELS * COLUMNS;
+
+    #[inline(always)]
+    pub(crate) fn go<L: Lanes>(self) {
+        match self.columns.div_ceil(COLUMNS) {
+            1 => L::call(Panels::<1>(self)),
+            2 => L::call(Panels::<2>(self)),
+            _ => L::call(Panels::<{ LiveDescent::PANELS }>(self)),
+        }
+    }
+}
+
+/// The same with its number of panels.
+struct Panels<'a, const P: usize>(LiveDescent<'a>);
+
+impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
+    #[inline(always)]
+    fn run(self) {
+        let LiveDescent { rows, gradients, rule, weights, squares, stride, columns, .. } = self.0;
+        let (apart, packed) = (self.0.gradients_stride, self.0.packed);
+        let room = (gradients.len() + 1).saturating_sub((P - 1) * apart + COLUMNS);
+        for (row, listed) in rows.iter().enumerate() {
+            // What the next row's step meets is on its way while this one's sums are made.
+            for p in 0..P {
+                let next = (row + 1) * stride + p * COLUMNS;
+                if let (Some(weight), Some(square)) = (weights.get(next), squares.get(next)) {
+                    prefetch(weight);
+                    prefetch(square);
+                    prefetch(&packed[p][(row + 1) * COLUMNS]);
+                }
+            }
+            let mut sums = [L::Wide::splat(0.0); P];
+            for (image, &input) in listed.places.iter().zip(listed.gradients) {
+                let place = image.to_bits() as usize * COLUMNS;
+                assert!(place < room, "a listed image has gradients");
+                let input = L::Wide::splat(input);
+                unrolled!([0 1 2] P, p => {
+                    // SAFETY: of each image in `room` the last panel's units lie in `gradients`.
+                    let units = unsafe { L::Wide::read(gradients.as_ptr().add(place + p * apart)) };
+                    sums[p] = input.mul_add(units, sums[p]);
+                });
+            }
+            unrolled!([0 1 2] P, p => {
+                let at = row * stride + p * COLUMNS;
+                let (weights, squares) = (&mut weights[at..], &mut squares[at..]);
+                let left = columns - p * COLUMNS;
+                step(rule, sums[p], weights, squares, left, &mut packed[p][row * COLUMNS..]);
+            });
         }
     }
 }

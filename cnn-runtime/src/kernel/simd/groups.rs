@@ -49,7 +49,7 @@ impl<'a> GroupsMut<'a> {
                 let mut len = 0;
                 for (place, end) in ends.iter_mut().enumerate() {
                     let to = (&mut to.0[len..], &mut to.1[len..]);
-                    len += L::pick(Some((winners, place as u32)), gradients, to.0, to.1);
+                    len += L::pick(Some((winners, place as u32)), 0, gradients, to.0, to.1);
                     *end = len;
                 }
             } else {

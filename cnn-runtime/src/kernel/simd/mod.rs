@@ -21,13 +21,12 @@ pub(crate) mod x86;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 pub(crate) use channels::{ChannelTile, channel_tile, store_channels};
-pub(crate) use descent::Descent;
+pub(crate) use descent::{Descent, LiveDescent};
 pub(crate) use groups::GroupsMut;
 pub(crate) use live::{LiveProduct, RowTimesPanels};
 pub(crate) use short::Short;
 pub(crate) use sparse::{
-    Distances, LIST_SLACK, Left, Listed, Patch, SCATTERED, STOPPED, gather, gather_in_order, list,
-    scatter, total,
+    Distances, LIST_SLACK, Left, Listed, Patch, SCATTERED, STOPPED, gather, list, scatter, total,
 };
 pub(crate) use tile::{
     COLUMNS, Product, ROWS, Start, Tile, load_columns, load_rows, relu_rows, store_rows, with_rows,
@@ -142,6 +141,8 @@ pub(crate) use unrolled;
 pub(crate) trait Lanes: Vector {
     /// The columns of a tile.
     type Wide: Vector;
+    /// The widest vectors of which registers hold sixteen.
+    type Sixteenth: Vector;
     /// Whether sums stay in registers where loops are unrolled, of which each number of turns is a
     /// function of its own.
     const UNROLLED: bool = true;
@@ -177,12 +178,13 @@ pub(crate) trait Lanes: Vector {
         unsafe { sparse::list_pixels(left, places, values, lens) }
     }
 
-    /// Lists where `values` are not zero, as `u32` bits, and those values; with `winners` only where a
-    /// winner is the place given. Gives the list's length; behind it the arrays have room for
-    /// [`LIST_SLACK`].
+    /// Lists the numbers of those `values` that are not zero, counted from `first` on, as `u32` bits, and
+    /// the values; with `winners` only where a winner is the place given. Gives the list's length; behind
+    /// it the arrays have room for [`LIST_SLACK`].
     #[inline(always)]
     fn pick(
         winners: Option<(&[f32], u32)>,
+        first: u32,
         values: &[f32],
         at: &mut [f32],
         picked: &mut [f32],
@@ -190,7 +192,7 @@ pub(crate) trait Lanes: Vector {
         let mut len = 0;
         for (index, &value) in values.iter().enumerate() {
             if value != 0.0 && winners.is_none_or(|(all, place)| all[index].to_bits() == place) {
-                at[len] = f32::from_bits(index as u32);
+                at[len] = f32::from_bits(first + index as u32);
                 picked[len] = value;
                 len += 1;
             }
@@ -401,6 +403,7 @@ impl Vector for Portable {
 
 impl Lanes for Portable {
     type Wide = Pair<Self>;
+    type Sixteenth = Self;
     const UNROLLED: bool = FUSED;
     const ROWS: usize = if FUSED { ROWS } else { 2 };
     const HELD: usize = 6;
@@ -416,7 +419,7 @@ impl Lanes for Portable {
 pub enum Path {
     /// Plain Rust.
     Portable,
-    /// x86-64 with AVX2 and FMA.
+    /// x86-64 with AVX2, FMA and POPCNT.
     Avx2,
     /// x86-64 with AVX-512 F, VL, BW and DQ.
     Avx512,
@@ -430,13 +433,14 @@ impl Path {
     #[must_use]
     pub fn all() -> &'static [Self] {
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+        if std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("fma")
+            && std::arch::is_x86_feature_detected!("popcnt")
         {
             let wide = std::arch::is_x86_feature_detected!("avx512f")
                 && std::arch::is_x86_feature_detected!("avx512vl")
                 && std::arch::is_x86_feature_detected!("avx512bw")
-                && std::arch::is_x86_feature_detected!("avx512dq")
-                && std::arch::is_x86_feature_detected!("popcnt");
+                && std::arch::is_x86_feature_detected!("avx512dq");
             return if wide {
                 &[Self::Avx512, Self::Avx2, Self::Portable]
             } else {
@@ -499,7 +503,7 @@ macro_rules! vectorized {
                 $body::<$crate::kernel::simd::Portable>($($arg),*);
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = "avx2,fma,popcnt")]
             fn avx2($($arg: $type),*) {
                 $body::<$crate::kernel::simd::x86::Avx2>($($arg),*);
             }

@@ -129,19 +129,8 @@ pub(crate) struct Listed<'a> {
 pub(crate) fn gather<L: Lanes>(listed: Listed<'_>, image: &[f32], patch: Patch, sums: &mut [f32]) {
     match sums.len() {
         0..=DOUBLED => in_parts::<L>(patch, sums.len(), &mut Gather::<2> { listed, image, sums }),
-        _ => gather_in_order::<L>(listed, image, patch, sums),
+        _ => in_parts::<L>(patch, sums.len(), &mut Gather::<1> { listed, image, sums }),
     }
-}
-
-/// The same, pair after pair whatever the patch.
-#[inline(always)]
-pub(crate) fn gather_in_order<L: Lanes>(
-    listed: Listed<'_>,
-    image: &[f32],
-    patch: Patch,
-    sums: &mut [f32],
-) {
-    in_parts::<L>(patch, sums.len(), &mut Gather::<1> { listed, image, sums });
 }
 
 /// The sum of some gradients, of every sixteenth side by side.

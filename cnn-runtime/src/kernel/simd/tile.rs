@@ -170,21 +170,21 @@ impl Product<'_> {
     /// Computes `rows` rows, at most `L::ROWS`.
     #[inline(always)]
     pub(crate) fn compute<L: Lanes>(self, rows: usize) {
-        self.repeat::<L>(rows, 1, [0; 3]);
+        self.repeat::<L>(rows, [1, 1], [[0; 3]; 2]);
     }
 
-    /// The same `times` times; from one to the next the tile's `a` and `b` and the sums' place move by
-    /// so many floats. A call takes as long as a few dozen products.
+    /// The same over two nested loops of `times` turns; from turn to turn of each the tile's `a` and `b`
+    /// and the sums' place move by so many floats. A call takes as long as a few dozen products.
     #[inline(always)]
-    pub(crate) fn repeat<L: Lanes>(self, rows: usize, times: usize, next: [usize; 3]) {
+    pub(crate) fn repeat<L: Lanes>(self, rows: usize, times: [usize; 2], next: [[usize; 3]; 2]) {
         by_rows::<L>(Repeated { product: self, times, next }, rows);
     }
 }
 
 struct Repeated<'a> {
     product: Product<'a>,
-    times: usize,
-    next: [usize; 3],
+    times: [usize; 2],
+    next: [[usize; 3]; 2],
 }
 
 /// A loop over a tile of `R` rows.
@@ -221,13 +221,16 @@ impl OfRows for Repeated<'_> {
     #[inline(always)]
     fn run<L: Lanes, const R: usize>(self) {
         let Self { product, times, next } = self;
-        let Product { tile: mut factors, start: from, relu, to, stride, columns } = product;
-        for time in 0..times {
-            let to = &mut to[time * next[2]..];
-            let sums = tile::<L::Wide, R>(factors, start(from, to, stride, columns));
-            store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
-            factors.a_at += next[0];
-            factors.b_at += next[1];
+        let Product { tile: first, start: from, relu, to, stride, columns } = product;
+        for outer in 0..times[0] {
+            for inner in 0..times[1] {
+                let moved = |i: usize| outer * next[0][i] + inner * next[1][i];
+                let (a_at, b_at) = (first.a_at + moved(0), first.b_at + moved(1));
+                let to = &mut to[moved(2)..];
+                let sums = start(from, to, stride, columns);
+                let sums = tile::<L::Wide, R>(Tile { a_at, b_at, ..first }, sums);
+                store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
+            }
         }
     }
 }
@@ -247,10 +250,10 @@ pub(super) fn start<W: Vector, const R: usize>(
     }
 }
 
-/// Reads up to sixteen columns; absent ones are 0.
+/// Reads up to a vector's columns; absent ones are 0.
 #[inline(always)]
 pub(crate) fn load_columns<W: Vector>(from: &[f32], columns: usize) -> W {
-    if columns >= COLUMNS {
+    if columns >= W::LEN {
         W::load(from)
     } else {
         let mut padded = [0.0; COLUMNS];
@@ -259,7 +262,7 @@ pub(crate) fn load_columns<W: Vector>(from: &[f32], columns: usize) -> W {
     }
 }
 
-/// Writes each row's first `columns` columns, `stride` apart.
+/// Writes each row's first `columns` columns, of which a vector holds all that count, `stride` apart.
 #[inline(always)]
 pub(crate) fn store_rows<W: Vector, const R: usize>(
     rows: [W; R],
@@ -267,8 +270,8 @@ pub(crate) fn store_rows<W: Vector, const R: usize>(
     stride: usize,
     columns: usize,
 ) {
-    if columns >= COLUMNS {
-        assert!(to.len() >= (R - 1) * stride + COLUMNS);
+    if columns >= W::LEN {
+        assert!(to.len() >= (R - 1) * stride + W::LEN);
         // SAFETY: the last row's last column was seen, and all others lie before it.
         unrolled!(R, row => unsafe { rows[row].write(to.as_mut_ptr().add(row * stride)) });
     } else {
@@ -288,8 +291,8 @@ pub(crate) fn load_rows<W: Vector, const R: usize>(
     columns: usize,
 ) -> [W; R] {
     let mut rows = [W::splat(0.0); R];
-    if columns >= COLUMNS {
-        assert!(from.len() >= (R - 1) * stride + COLUMNS);
+    if columns >= W::LEN {
+        assert!(from.len() >= (R - 1) * stride + W::LEN);
         // SAFETY: as in `store_rows`.
         unrolled!(R, row => rows[row] = unsafe { W::read(from.as_ptr().add(row * stride)) });
     } else {

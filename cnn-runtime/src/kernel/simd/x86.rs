@@ -1,7 +1,8 @@
 //! x86-64's vectors. The types are only named by functions that [`super::vectorized`] makes, which
 //! run after [`super::Path::all`] saw the CPU's support.
 
-mod lists;
+mod lists256;
+mod lists512;
 
 use std::arch::x86_64::{
     __m256, __m256i, __m512, __mmask16, _CMP_GT_OQ, _CMP_UNORD_Q, _kor_mask16, _mm256_add_ps,
@@ -195,12 +196,44 @@ fn select_512(no: __m512, yes: __m512, mask: __mmask16) -> __m512 {
 /// Sixteen registers.
 impl Lanes for Avx2 {
     type Wide = Pair<Self>;
+    type Sixteenth = Self;
     const ROWS: usize = ROWS;
     const HELD: usize = 6;
+    const PICKS: bool = true;
+
+    #[inline(always)]
+    fn turn(square: &mut [[f32; COLUMNS]; COLUMNS]) {
+        // SAFETY: the CPU's support was seen.
+        unsafe { lists256::turn_floats(square) }
+    }
+
+    #[inline(always)]
+    unsafe fn list(
+        left: Left<'_>,
+        places: &mut [f32],
+        values: &mut [f32],
+        lens: &mut [usize; COLUMNS],
+    ) {
+        // SAFETY: the caller's promise, and the CPU's support was seen.
+        unsafe { lists256::list_eight(left, places, values, lens) }
+    }
+
+    #[inline(always)]
+    fn pick(
+        winners: Option<(&[f32], u32)>,
+        first: u32,
+        values: &[f32],
+        at: &mut [f32],
+        picked: &mut [f32],
+    ) -> usize {
+        assert!(winners.is_none_or(|(winners, _)| winners.len() == values.len()));
+        // SAFETY: just checked, and the CPU's support was seen.
+        unsafe { lists256::pick_eight(winners, first, values, at, picked) }
+    }
 
     #[inline]
     fn call<K: Kernel<Self>>(kernel: K) {
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,popcnt")]
         fn run<K: Kernel<Avx2>>(kernel: K) {
             kernel.run();
         }
@@ -212,6 +245,7 @@ impl Lanes for Avx2 {
 /// Thirty-two registers of sixteen floats.
 impl Lanes for Avx512 {
     type Wide = Wide512;
+    type Sixteenth = Wide512;
     const ROWS: usize = 16;
     const HELD: usize = 18;
     const PICKS: bool = true;
@@ -219,7 +253,7 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn turn(square: &mut [[f32; COLUMNS]; COLUMNS]) {
         // SAFETY: the CPU's support was seen.
-        unsafe { lists::turn_floats(square) }
+        unsafe { lists512::turn_floats(square) }
     }
 
     #[inline(always)]
@@ -230,19 +264,20 @@ impl Lanes for Avx512 {
         lens: &mut [usize; COLUMNS],
     ) {
         // SAFETY: the caller's promise, and the CPU's support was seen.
-        unsafe { lists::list_sixteen(left, places, values, lens) }
+        unsafe { lists512::list_sixteen(left, places, values, lens) }
     }
 
     #[inline(always)]
     fn pick(
         winners: Option<(&[f32], u32)>,
+        first: u32,
         values: &[f32],
         at: &mut [f32],
         picked: &mut [f32],
     ) -> usize {
         assert!(winners.is_none_or(|(winners, _)| winners.len() == values.len()));
         // SAFETY: just checked, and the CPU's support was seen.
-        unsafe { lists::pick_sixteen(winners, values, at, picked) }
+        unsafe { lists512::pick_sixteen(winners, first, values, at, picked) }
     }
 
     #[inline]

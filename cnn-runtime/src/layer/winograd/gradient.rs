@@ -6,7 +6,7 @@
 //! `A` negative `dy` would need more steps, so that the sums' last row and column have the other sign.
 
 use super::{GAP, PLACES, TransformInputs, Winograd};
-use crate::kernel::matmul::even_parts;
+use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
     COLUMNS, Kernel, Lanes, Product, Start, Tile, Vector, load_columns, load_rows, store_rows,
     unrolled, vectorized,
@@ -147,7 +147,7 @@ fn add_products<L: Lanes>(
     sums: &mut [f32],
 ) {
     let (channels, depth, width) = (this.input[2], this.depth(), this.width());
-    for (c, rows) in even_parts(channels, L::ROWS) {
+    for (c, rows, times) in even_runs(channels, L::ROWS) {
         for filter in (0..width).step_by(COLUMNS) {
             let tile = Tile {
                 counts: [1, 1, count],
@@ -161,9 +161,10 @@ fn add_products<L: Lanes>(
             };
             let to = &mut sums[c * width + filter..];
             let (start, stride, columns) = (Start::Sum, width, COLUMNS);
-            let next = [count * depth + GAP, count * width + GAP, channels * width];
+            let place = [count * depth + GAP, count * width + GAP, channels * width];
+            let (times, next) = ([PLACES, times], [place, [rows, 0, rows * width]]);
             Product { tile, start, relu: false, to, stride, columns }
-                .repeat::<L>(rows, PLACES, next);
+                .repeat::<L>(rows, times, next);
         }
     }
 }

@@ -130,6 +130,7 @@ pub(super) unsafe fn list_sixteen(
 #[inline]
 pub(super) unsafe fn pick_sixteen(
     winners: Option<(&[f32], u32)>,
+    first_number: u32,
     values: &[f32],
     at: &mut [f32],
     picked: &mut [f32],
@@ -138,7 +139,7 @@ pub(super) unsafe fn pick_sixteen(
     let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     for first_value in (0..values.len()).step_by(16) {
         let there = first(values.len() - first_value);
-        let number = _mm512_set1_epi32((first_value as u32).cast_signed());
+        let number = _mm512_set1_epi32((first_number + first_value as u32).cast_signed());
         assert!(len + LIST_SLACK <= at.len().min(picked.len()));
         // SAFETY: the mask keeps what is read within the values; what is written has room.
         unsafe {
