@@ -305,3 +305,21 @@ fn outer_products_body<L: Lanes>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_the_parts_by_size() {
+        for count in 0..40 {
+            for most in 1..8 {
+                let runs = even_runs(count, most).flat_map(|(start, size, parts)| {
+                    (0..parts).map(move |part| (start + part * size, size))
+                });
+                let parts: Vec<_> = even_parts(count, most).collect();
+                assert_eq!(runs.collect::<Vec<_>>(), parts, "{count} in parts of {most}");
+            }
+        }
+    }
+}

@@ -51,10 +51,16 @@ pub(super) fn table() -> Vec<Entry> {
     table
 }
 
-/// Of those, the layers that training may do over a whole batch; of sparse inputs too.
+/// Of those, the layers that training may do over a whole batch; of sparse inputs too. And batches of which
+/// lists of live inputs hold all rows of a task at once or only some.
 pub(super) fn table_of_rows() -> Vec<Entry> {
+    let large = [(120, 80), (140, 50), (300, 97)].map(|(images, units)| {
+        let (inputs, positions, bias, relu, sparse) = (40, 1, true, true, true);
+        Entry { inputs, units, positions, images, bias, relu, sparse }
+    });
     let rows = table().into_iter().filter(|entry| entry.positions == 1);
-    rows.flat_map(|entry| [false, true].map(|sparse| Entry { sparse, ..entry })).collect()
+    let rows = rows.flat_map(|entry| [false, true].map(|sparse| Entry { sparse, ..entry }));
+    rows.chain(large).collect()
 }
 
 /// Inputs, the output's gradients, weights.
