@@ -1,6 +1,6 @@
 //! Matrix products over panels of sixteen columns.
 
-use super::live::{PanelProduct, few_live, list_live_body, live_len};
+use super::panels::{PanelProduct, few_live, list_live_body, live_len};
 use super::simd::{COLUMNS, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, vectorized};
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a

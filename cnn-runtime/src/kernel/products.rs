@@ -5,8 +5,8 @@
 
 use ndarray::ArrayViewMut3;
 
-use super::live::{PanelProduct, few_live, live_len};
 use super::matmul::{DEPTH, even_parts, transpose_panel};
+use super::panels::{PanelProduct, few_live, live_len};
 use super::rmsprop::Rule;
 use super::simd::{
     COLUMNS, Descent, LIST_SLACK, Lanes, Listed, LiveDescent, Product, Start, Tile, vectorized,
@@ -15,7 +15,7 @@ use super::simd::{
 vectorized! {
     /// Sixteen units for all images: `y[image, unit] = bias[unit] + sum over inputs of x * kernel`,
     /// then relu if asked. `images` are panels of `inputs` rows, `live` has a list of each by
-    /// [`list_live`](super::live::list_live), `panel` is the kernel's, and `y` has sixteen floats for
+    /// [`list_live`](super::panels::list_live), `panel` is the kernel's, and `y` has sixteen floats for
     /// each image, in whole panels; no bias if it is empty.
     pub(crate) fn forward(
         images: &[f32],

@@ -147,12 +147,12 @@ impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
         let room = (gradients.len() + 1).saturating_sub((P - 1) * apart + COLUMNS);
         for (row, listed) in rows.iter().enumerate() {
             // What the next row's step meets is on its way while this one's sums are made.
-            for p in 0..P {
+            for (p, packed) in packed.iter().enumerate().take(P) {
                 let next = (row + 1) * stride + p * COLUMNS;
                 if let (Some(weight), Some(square)) = (weights.get(next), squares.get(next)) {
                     prefetch(weight);
                     prefetch(square);
-                    prefetch(&packed[p][(row + 1) * COLUMNS]);
+                    prefetch(&packed[(row + 1) * COLUMNS]);
                 }
             }
             let mut sums = [L::Wide::splat(0.0); P];

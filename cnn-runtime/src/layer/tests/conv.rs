@@ -164,8 +164,11 @@ pub(super) fn convolutions() -> Vec<Entry> {
     table(&[None])
 }
 
+/// Also windows of more places than vectors have lanes.
 pub(super) fn pooled_convolutions() -> Vec<Entry> {
-    table(&[Some([2, 2]), Some([1, 1]), Some([3, 2]), Some([1, 4]), Some([2, 1])])
+    let mut table = table(&[Some([2, 2]), Some([1, 1]), Some([3, 2]), Some([1, 4]), Some([2, 1])]);
+    table.extend(self::table(&[Some([3, 3]), Some([3, 6])]));
+    table
 }
 
 /// Inputs, the output's gradients, weights.

@@ -41,14 +41,14 @@ fn lanes() -> __m256i {
 #[target_feature(enable = "avx2,fma,popcnt")]
 #[inline]
 fn first(left: usize) -> __m256i {
-    _mm256_cmpgt_epi32(_mm256_set1_epi32(left.min(LANES) as i32), lanes())
+    _mm256_cmpgt_epi32(_mm256_set1_epi32((left.min(LANES) as u32).cast_signed()), lanes())
 }
 
 /// The lanes that `mask` names, in order, for [`_mm256_permutevar8x32_ps`], and how many.
 #[target_feature(enable = "avx2,fma,popcnt")]
 #[inline]
 fn close(mask: __m256) -> (__m256i, usize) {
-    let mask = _mm256_movemask_ps(mask) as u8;
+    let mask = _mm256_movemask_ps(mask).cast_unsigned() as u8;
     let order = _mm_cvtsi64_si128(CLOSED[usize::from(mask)].cast_signed());
     (_mm256_cvtepu8_epi32(order), mask.count_ones() as usize)
 }
