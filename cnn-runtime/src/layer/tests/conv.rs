@@ -370,8 +370,8 @@ fn pooled_convolutions_are_exact() {
     let table = pooled_convolutions();
     assert_eq!(
         table.len(),
-        106,
-        "of 150, those whose window fits the output too, some in two ways"
+        152,
+        "of 300, those whose window fits the output too, some in two ways"
     );
     assert_exact(&table);
 }
