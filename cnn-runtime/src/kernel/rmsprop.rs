@@ -48,12 +48,7 @@ vectorized! {
 }
 
 #[inline(always)]
-pub(crate) fn step_body<L: Lanes>(
-    rule: Rule,
-    weights: &mut [f32],
-    gradients: &[f32],
-    squares: &mut [f32],
-) {
+fn step_body<L: Lanes>(rule: Rule, weights: &mut [f32], gradients: &[f32], squares: &mut [f32]) {
     assert!(weights.len() == gradients.len() && weights.len() == squares.len());
     let mut parts = (weights, gradients, squares);
     while parts.0.len() >= L::Wide::LEN {

@@ -193,43 +193,51 @@ fn select_512(no: __m512, yes: __m512, mask: __mmask16) -> __m512 {
     _mm512_mask_blend_ps(mask, no, yes)
 }
 
+/// What [`Lanes`] does with instructions of its own, from a module of functions by these names.
+macro_rules! lists {
+    ($module:ident) => {
+        const PICKS: bool = true;
+
+        #[inline(always)]
+        fn turn(square: &mut [[f32; COLUMNS]; COLUMNS]) {
+            // SAFETY: the CPU's support was seen.
+            unsafe { $module::turn_floats(square) }
+        }
+
+        #[inline(always)]
+        unsafe fn list(
+            left: Left<'_>,
+            places: &mut [f32],
+            values: &mut [f32],
+            lens: &mut [usize; COLUMNS],
+        ) {
+            // SAFETY: the caller's promise, and the CPU's support was seen.
+            unsafe { $module::list(left, places, values, lens) }
+        }
+
+        #[inline(always)]
+        fn pick(
+            winners: Option<(&[f32], u32)>,
+            first: u32,
+            values: &[f32],
+            at: &mut [f32],
+            picked: &mut [f32],
+        ) -> usize {
+            assert!(winners.is_none_or(|(winners, _)| winners.len() == values.len()));
+            // SAFETY: just checked, and the CPU's support was seen.
+            unsafe { $module::pick(winners, first, values, at, picked) }
+        }
+    };
+}
+
 /// Sixteen registers.
 impl Lanes for Avx2 {
     type Wide = Pair<Self>;
     type Sixteenth = Self;
     const ROWS: usize = ROWS;
     const HELD: usize = 6;
-    const PICKS: bool = true;
 
-    #[inline(always)]
-    fn turn(square: &mut [[f32; COLUMNS]; COLUMNS]) {
-        // SAFETY: the CPU's support was seen.
-        unsafe { lists256::turn_floats(square) }
-    }
-
-    #[inline(always)]
-    unsafe fn list(
-        left: Left<'_>,
-        places: &mut [f32],
-        values: &mut [f32],
-        lens: &mut [usize; COLUMNS],
-    ) {
-        // SAFETY: the caller's promise, and the CPU's support was seen.
-        unsafe { lists256::list_eight(left, places, values, lens) }
-    }
-
-    #[inline(always)]
-    fn pick(
-        winners: Option<(&[f32], u32)>,
-        first: u32,
-        values: &[f32],
-        at: &mut [f32],
-        picked: &mut [f32],
-    ) -> usize {
-        assert!(winners.is_none_or(|(winners, _)| winners.len() == values.len()));
-        // SAFETY: just checked, and the CPU's support was seen.
-        unsafe { lists256::pick_eight(winners, first, values, at, picked) }
-    }
+    lists!(lists256);
 
     #[inline]
     fn call<K: Kernel<Self>>(kernel: K) {
@@ -248,37 +256,8 @@ impl Lanes for Avx512 {
     type Sixteenth = Wide512;
     const ROWS: usize = 16;
     const HELD: usize = 18;
-    const PICKS: bool = true;
 
-    #[inline(always)]
-    fn turn(square: &mut [[f32; COLUMNS]; COLUMNS]) {
-        // SAFETY: the CPU's support was seen.
-        unsafe { lists512::turn_floats(square) }
-    }
-
-    #[inline(always)]
-    unsafe fn list(
-        left: Left<'_>,
-        places: &mut [f32],
-        values: &mut [f32],
-        lens: &mut [usize; COLUMNS],
-    ) {
-        // SAFETY: the caller's promise, and the CPU's support was seen.
-        unsafe { lists512::list_sixteen(left, places, values, lens) }
-    }
-
-    #[inline(always)]
-    fn pick(
-        winners: Option<(&[f32], u32)>,
-        first: u32,
-        values: &[f32],
-        at: &mut [f32],
-        picked: &mut [f32],
-    ) -> usize {
-        assert!(winners.is_none_or(|(winners, _)| winners.len() == values.len()));
-        // SAFETY: just checked, and the CPU's support was seen.
-        unsafe { lists512::pick_sixteen(winners, first, values, at, picked) }
-    }
+    lists!(lists512);
 
     #[inline]
     fn call<K: Kernel<Self>>(kernel: K) {

@@ -115,7 +115,7 @@ pub(super) fn turn_floats(square: &mut [[f32; COLUMNS]; COLUMNS]) {
 /// As it checks, on a CPU that has AVX2.
 #[target_feature(enable = "avx2,fma,popcnt")]
 #[inline]
-pub(super) unsafe fn list_eight(
+pub(super) unsafe fn list(
     left: Left<'_>,
     places: &mut [f32],
     values: &mut [f32],
@@ -173,7 +173,7 @@ pub(super) unsafe fn list_eight(
 /// As it checks, on a CPU that has AVX2.
 #[target_feature(enable = "avx2,fma,popcnt")]
 #[inline]
-pub(super) unsafe fn pick_eight(
+pub(super) unsafe fn pick(
     winners: Option<(&[f32], u32)>,
     first_number: u32,
     values: &[f32],

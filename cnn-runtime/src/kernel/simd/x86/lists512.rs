@@ -72,7 +72,7 @@ pub(super) fn turn_floats(square: &mut [[f32; COLUMNS]; COLUMNS]) {
 /// As it checks, on a CPU that has AVX-512.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,popcnt")]
 #[inline]
-pub(super) unsafe fn list_sixteen(
+pub(super) unsafe fn list(
     left: Left<'_>,
     places: &mut [f32],
     values: &mut [f32],
@@ -128,7 +128,7 @@ pub(super) unsafe fn list_sixteen(
 /// As it checks, on a CPU that has AVX-512.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,popcnt")]
 #[inline]
-pub(super) unsafe fn pick_sixteen(
+pub(super) unsafe fn pick(
     winners: Option<(&[f32], u32)>,
     first_number: u32,
     values: &[f32],
