@@ -342,9 +342,9 @@ impl Winograd {
         filters.next_multiple_of(PANEL) * (self.places() * channels + 1)
     }
 
-    /// Floats of as many rows of tiles as make 64, at least one, with gaps, and of a panel of sums.
-    fn scratch(self, tiles: [u64; 2], channels: u64) -> u64 {
-        self.gradient_scratch(tiles, channels, PANEL)
+    /// Floats of as many rows of tiles as make 64, at least one, with gaps, and of two panels of sums.
+    fn scratch(self, tiles: [u64; 2], channels: u64, filters: u64) -> u64 {
+        self.gradient_scratch(tiles, channels, filters.min(2 * PANEL))
     }
 
     /// The same for a kernel's gradient: tiles of channels and of filters.
@@ -396,7 +396,7 @@ impl ConvSizes {
         let (Winograd { input, output, .. }, [channels, filters]) = (winograd, self.group);
         let masked = if relu { output[0] * output[1] * filters } else { 0 };
         let kernel = winograd.gradient_scratch(tiles(output), channels, filters);
-        masked + kernel.max(winograd.scratch(tiles(input), filters))
+        masked + kernel.max(winograd.scratch(tiles(input), filters, channels))
     }
 
     /// Of a shard's gradients without the bias.
@@ -420,7 +420,7 @@ impl ConvSizes {
         match self.winograd {
             Some(winograd) => {
                 let tiles = winograd.output.map(|size| size.div_ceil(2));
-                winograd.scratch(tiles, self.group[0])
+                winograd.scratch(tiles, self.group[0], self.group[1])
             }
             None if self.is_padded => self.padded,
             None => 0,
@@ -486,7 +486,9 @@ fn conv_pool(
     let conv_descriptor = conv_descriptor(layer, conv, relu, sizes.winograd.is_some());
     let window = array(&pool.pool_size);
     let forward_scratch = match sizes.winograd {
-        Some(winograd) => winograd.scratch([output.0[0], output.0[1]], sizes.group[0]),
+        Some(winograd) => {
+            winograd.scratch([output.0[0], output.0[1]], sizes.group[0], conv.filters)
+        }
         None => sizes.forward_scratch() + pool.pool_size[0] * layer.output.0[1] * PANEL,
     };
     // Where patches are long, gradients are sorted by them.

@@ -1,7 +1,9 @@
 //! Matrix products over panels of sixteen columns.
 
-use super::panels::{PanelProduct, few_live, list_live_body, live_len};
-use super::simd::{COLUMNS, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, vectorized};
+use super::panels::{PanelProduct, Sixteen, few_live, live_len};
+use super::simd::{
+    COLUMNS, Ends, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, panels_of, vectorized,
+};
 
 /// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
 /// common first-level cache.
@@ -76,34 +78,6 @@ pub(crate) fn copy_panel(panel: &mut [f32], first: usize, matrix: &[f32], width:
     }
 }
 
-/// Writes one panel: its columns are `rows`, at most sixteen and each as long as the panel has rows, and
-/// zeros where there are fewer.
-pub(crate) fn transpose_panel<'a>(
-    panel: &mut [f32],
-    rows: &(impl Iterator<Item = &'a [f32]> + Clone),
-) {
-    // Sixteen by sixteen at a time, so that what is read and written stays in the first cache.
-    for (block, panel) in panel.chunks_mut(COLUMNS * COLUMNS).enumerate() {
-        let (first, count) = (block * COLUMNS, panel.len() / COLUMNS);
-        let mut square = [[0.0; COLUMNS]; COLUMNS];
-        for (to, row) in square.iter_mut().zip(rows.clone()) {
-            to[..count].copy_from_slice(&row[first..first + count]);
-        }
-        turn(&mut square);
-        panel.copy_from_slice(&square.as_flattened()[..panel.len()]);
-    }
-}
-
-vectorized! {
-    /// Turns rows into columns.
-    fn turn(square: &mut [[f32; COLUMNS]; COLUMNS]) = turn_body;
-}
-
-#[inline(always)]
-fn turn_body<L: Lanes>(square: &mut [[f32; COLUMNS]; COLUMNS]) {
-    L::turn(square);
-}
-
 vectorized! {
     /// `y = x w + bias`, then relu if asked: `x` is rows x `inner`, `y` rows x `columns`, `panels`
     /// holds `w` (see [`pack_panel`]), `bias` is empty or padded to whole panels.
@@ -141,31 +115,39 @@ fn multiply_body<L: Lanes>(
     if rows <= FEW {
         return multiply_few::<L>(x, inner, panels, bias, relu, y, columns);
     }
-    let mut panel = [0.0; DEPTH * COLUMNS];
-    let mut list = [0.0; live_len(DEPTH)];
-    for from in (0..inner).step_by(DEPTH) {
-        let depth = (inner - from).min(DEPTH);
-        for (group, x) in x.chunks(COLUMNS * inner).enumerate() {
-            // Side by side, since rows that lie powers of two apart displace each other in the cache.
-            let part = x.chunks_exact(inner).map(|row| &row[from..from + depth]);
-            let images = &mut panel[..depth * COLUMNS];
-            transpose_panel(images, &part);
-            list_live_body::<L>(images, &mut list);
-            let y = &mut y[group * COLUMNS * columns..];
-            let block = Block { images, rows: x.len() / inner, list: &list, from, inner };
+    // Side by side, since rows that lie powers of two apart displace each other in the cache.
+    let mut images = [[0.0; DEPTH * COLUMNS]; GROUPS];
+    let mut lists = [[0.0; live_len(DEPTH)]; GROUPS];
+    let some = x.chunks(GROUPS * COLUMNS * inner).zip(y.chunks_mut(GROUPS * COLUMNS * columns));
+    for (x, y) in some {
+        for from in (0..inner).step_by(DEPTH) {
+            let depth = (inner - from).min(DEPTH);
+            for ((x, images), list) in x.chunks(COLUMNS * inner).zip(&mut images).zip(&mut lists) {
+                let rows = x.chunks_exact(inner).map(|row| &row[from..from + depth]);
+                let rows = Sixteen::new(rows);
+                rows.turn::<L>(&mut images[..depth * COLUMNS]);
+                rows.list_live::<L>(list);
+            }
+            let rows = x.len() / inner;
+            let block = Block { images: &images, lists: &lists, rows, depth, from, inner };
             block.multiply::<L>(panels, bias, relu, y, columns);
         }
     }
 }
 
-/// Some terms of sixteen rows' products.
+/// Panels of rows that are worked on together: they share what is read of the other matrix.
+const GROUPS: usize = 2;
+
+/// Some terms of some rows' products.
 struct Block<'a> {
-    /// A panel of the rows.
-    images: &'a [f32],
-    /// How many there are.
+    /// Panels of the rows.
+    images: &'a [[f32; DEPTH * COLUMNS]; GROUPS],
+    /// Of those rows of a panel that are not zero.
+    lists: &'a [[f32; live_len(DEPTH)]; GROUPS],
+    /// How many rows there are.
     rows: usize,
-    /// Of those of the panel that are not zero.
-    list: &'a [f32],
+    /// How many terms.
+    depth: usize,
     /// The first term.
     from: usize,
     /// Terms in all.
@@ -182,20 +164,25 @@ impl Block<'_> {
         y: &mut [f32],
         columns: usize,
     ) {
-        let Self { images, rows, list, from, inner } = *self;
-        let depth = images.len() / COLUMNS;
-        let live = few_live(list, depth).filter(|_| rows == COLUMNS);
+        let Self { images, lists, rows, depth, from, inner } = *self;
         let relu = relu && from + depth == inner;
-        for (p, panel) in panels.chunks_exact(inner * COLUMNS).enumerate() {
-            let (panel, left) = (&panel[from * COLUMNS..], columns - p * COLUMNS);
+        for (first, count) in panels_of::<L>(columns) {
+            let panels = &panels[first * inner + from * COLUMNS..];
             let start = match (from, bias) {
                 (0, []) => Start::Zero,
-                (0, bias) => Start::Bias(&bias[p * COLUMNS..]),
+                (0, bias) => Start::Bias(&bias[first..]),
                 _ => Start::Sum,
             };
-            let (inputs, stride, columns) = (0..depth, columns, left);
-            PanelProduct { images, panel, inputs, live, start, relu, stride, columns }
-                .compute::<L>(rows, &mut y[p * COLUMNS..]);
+            for group in 0..rows.div_ceil(COLUMNS) {
+                let (row, images) = (group * COLUMNS, &images[group][..depth * COLUMNS]);
+                let rows = (rows - row).min(COLUMNS);
+                let live = few_live(&lists[group], depth).filter(|_| rows == COLUMNS);
+                let (to, left) = (&mut y[row * columns + first..], columns - first);
+                let ends = Ends { start, relu, to, stride: columns, panel: COLUMNS, columns: left };
+                let (inputs, panel_len) = (0..depth, inner * COLUMNS);
+                PanelProduct { images, panels, panel_len, inputs, live, ends }
+                    .compute::<L>(rows, count);
+            }
         }
     }
 }
@@ -280,7 +267,7 @@ fn outer_products_body<L: Lanes>(
     let columns = dz.width;
     let (full, rest) = (x.rows / x.block, x.rows % x.block);
     for (k, count) in even_parts(gradient.len() / columns, L::ROWS) {
-        for column in (0..columns).step_by(COLUMNS) {
+        for (column, panels) in panels_of::<L>(columns) {
             let tile = |block: usize, blocks: usize, rows: usize| Tile {
                 counts: [blocks, 1, rows],
                 a: x.floats,
@@ -289,12 +276,14 @@ fn outer_products_body<L: Lanes>(
                 a_steps: [x.stride, 0, x.width],
                 b: dz.floats,
                 b_at: dz.at + block * dz.stride + column,
+                b_panel: COLUMNS,
                 b_steps: [dz.stride, 0, dz.width],
             };
             let mut add = |tile, start| {
-                let to = &mut gradient[k * columns + column..];
-                let (stride, left) = (columns, columns - column);
-                Product { tile, start, relu: false, to, stride, columns: left }.compute::<L>(count);
+                let (to, left) = (&mut gradient[k * columns + column..], columns - column);
+                let (relu, stride) = (false, columns);
+                let ends = Ends { start, relu, to, stride, panel: COLUMNS, columns: left };
+                Product { tile, ends }.compute::<L>(count, panels);
             };
             if full > 0 {
                 add(tile(0, full, x.block), Start::Zero);

@@ -3,28 +3,112 @@
 use std::ops::Range;
 
 use super::matmul::even_parts;
-use super::simd::{COLUMNS, Lanes, LiveProduct, Product, Start, Tile, vectorized};
+use super::simd::{COLUMNS, Ends, LIST_SLACK, Lanes, LiveProduct, Product, Tile, vectorized};
 
-/// Floats of the list of a panel of `rows` rows.
-pub(crate) const fn live_len(rows: usize) -> usize {
-    rows.next_multiple_of(COLUMNS) + COLUMNS
+/// Up to sixteen rows of equal length, of which a panel has the columns.
+pub(crate) struct Sixteen<'a> {
+    rows: [&'a [f32]; COLUMNS],
+    count: usize,
+}
+
+impl<'a> Sixteen<'a> {
+    /// The first sixteen of `rows`.
+    #[inline(always)]
+    pub(crate) fn new(rows: impl Iterator<Item = &'a [f32]>) -> Self {
+        let mut these = Self { rows: [&[]; COLUMNS], count: 0 };
+        for (to, row) in these.rows.iter_mut().zip(rows) {
+            *to = row;
+            these.count += 1;
+        }
+        these
+    }
+
+    /// Writes a panel as long as the rows; zeros where there are fewer than sixteen.
+    #[inline(always)]
+    pub(super) fn turn<L: Lanes>(&self, panel: &mut [f32]) {
+        let rows = &self.rows[..self.count];
+        // Sixteen by sixteen at a time, so that what is read and written stays in the first cache.
+        let (squares, last) = panel.as_chunks_mut::<COLUMNS>().0.as_chunks_mut::<COLUMNS>();
+        let (whole, left) = (squares.len() * COLUMNS, last.len());
+        for (first, square) in (0..).step_by(COLUMNS).zip(squares) {
+            for (to, row) in square.iter_mut().zip(rows) {
+                to.copy_from_slice(&row[first..first + COLUMNS]);
+            }
+            square[self.count..].fill([0.0; COLUMNS]);
+            L::turn(square);
+        }
+        if left > 0 {
+            let mut square = [[0.0; COLUMNS]; COLUMNS];
+            for (to, row) in square.iter_mut().zip(rows) {
+                to[..left].copy_from_slice(&row[whole..whole + left]);
+            }
+            L::turn(&mut square);
+            last.copy_from_slice(&square[..left]);
+        }
+    }
+
+    /// Lists, as `u32` bits, how many columns are not zero in all rows, and then which, in [`live_len`]
+    /// floats.
+    #[inline(always)]
+    pub(super) fn list_live<L: Lanes>(&self, live: &mut [f32]) {
+        let rows = &self.rows[..self.count];
+        let (squares, last) = self.rows[0].as_chunks::<COLUMNS>();
+        let whole = squares.len() * COLUMNS;
+        let (count, list) = live.split_at_mut(1);
+        let (mut len, mut picked) = (0, [0.0; 2 * COLUMNS]);
+        let mut pick = |first: usize, any: [u32; COLUMNS]| {
+            let mut floats = [0.0; COLUMNS];
+            floats.iter_mut().zip(any).for_each(|(to, any)| *to = f32::from_bits(any));
+            len += L::pick(None, first as u32, &floats, &mut list[len..], &mut picked);
+        };
+        for first in (0..whole).step_by(COLUMNS) {
+            let mut any = [0; COLUMNS];
+            for row in rows {
+                any_bits(&mut any, &row[first..first + COLUMNS]);
+            }
+            pick(first, any);
+        }
+        if !last.is_empty() {
+            let mut any = [0; COLUMNS];
+            for row in rows {
+                any_bits(&mut any, &row[whole..]);
+            }
+            pick(whole, any);
+        }
+        count[0] = f32::from_bits(len as u32);
+    }
+}
+
+/// Of each float all bits but the sign, which a zero may have.
+#[inline(always)]
+fn any_bits(any: &mut [u32; COLUMNS], row: &[f32]) {
+    for (any, x) in any.iter_mut().zip(row) {
+        *any |= x.to_bits() & !(1 << 31);
+    }
 }
 
 vectorized! {
-    /// Lists, as `u32` bits, how many rows of a panel are not zero in all of the sixteen images, and then
-    /// which, in [`live_len`] floats.
-    pub(crate) fn list_live(panel: &[f32], live: &mut [f32]) = list_live_body;
+    /// Writes one panel: its columns are the rows, and zeros where there are fewer.
+    pub(crate) fn transpose_panel(rows: &Sixteen<'_>, panel: &mut [f32]) = transpose_panel_body;
+
+    /// Lists, as `u32` bits, how many columns are not zero in all rows, and then which, in [`live_len`]
+    /// floats.
+    pub(crate) fn list_live(rows: &Sixteen<'_>, live: &mut [f32]) = list_live_body;
 }
 
 #[inline(always)]
-pub(super) fn list_live_body<L: Lanes>(panel: &[f32], live: &mut [f32]) {
-    let (count, list) = live.split_at_mut(1);
-    let mut len = 0;
-    for (row, images) in panel.chunks_exact(COLUMNS).enumerate() {
-        list[len] = f32::from_bits(row as u32);
-        len += usize::from(images.iter().filter(|x| **x != 0.0).count() > 0);
-    }
-    count[0] = f32::from_bits(len as u32);
+fn transpose_panel_body<L: Lanes>(rows: &Sixteen<'_>, panel: &mut [f32]) {
+    rows.turn::<L>(panel);
+}
+
+#[inline(always)]
+fn list_live_body<L: Lanes>(rows: &Sixteen<'_>, live: &mut [f32]) {
+    rows.list_live::<L>(live);
+}
+
+/// Floats of the list of a panel of `rows` rows.
+pub(crate) const fn live_len(rows: usize) -> usize {
+    1 + rows.next_multiple_of(COLUMNS) + LIST_SLACK
 }
 
 /// What [`list_live`] listed of `rows` rows, if it is less than three quarters of them: otherwise a list
@@ -36,35 +120,32 @@ pub(super) fn few_live(live: &[f32], rows: usize) -> Option<&[f32]> {
     (4 * count < 3 * rows).then(|| &list[..count])
 }
 
-/// Images of a panel by sixteen units, summed over some of the inputs.
+/// Images of a panel by some panels of units, summed over some of the inputs.
 pub(super) struct PanelProduct<'a> {
     /// Sixteen images: of each input a row.
     pub images: &'a [f32],
-    /// A kernel's panel: of each input a row of sixteen units.
-    pub panel: &'a [f32],
+    /// A kernel's panels: of each input a row of sixteen units.
+    pub panels: &'a [f32],
+    /// From panel to panel.
+    pub panel_len: usize,
     /// The inputs to sum over.
     pub inputs: Range<usize>,
     /// Of these, what [`few_live`] gave; only for sixteen images.
     pub live: Option<&'a [f32]>,
-    pub start: Start<'a>,
-    /// Whether a relu follows.
-    pub relu: bool,
-    /// From image to image of the outputs.
-    pub stride: usize,
-    /// How many units there are, if fewer than sixteen.
-    pub columns: usize,
+    /// A row for each image.
+    pub ends: Ends<'a>,
 }
 
 impl PanelProduct<'_> {
-    /// Computes the first `rows` images, the first one's first unit at the start of `y`.
+    /// Computes the first `rows` images by `panels` panels, at most `L::PANELS`.
     #[inline(always)]
-    pub(super) fn compute<L: Lanes>(self, rows: usize, y: &mut [f32]) {
-        let Self { images, panel, inputs, live, start, relu, stride, columns } = self;
+    pub(super) fn compute<L: Lanes>(self, rows: usize, panels: usize) {
+        let Self { images, panels: b, panel_len, inputs, live, ends } = self;
         for (first, count) in even_parts(rows, L::ROWS) {
-            let to = &mut y[first * stride..];
+            let ends = Ends { to: &mut ends.to[first * ends.stride..], ..ends };
             if let Some(live) = live {
-                LiveProduct { live, images, panel, first, start, relu, to, stride, columns }
-                    .compute::<L>(count);
+                LiveProduct { live, images, panels: b, panel_len, first, ends }
+                    .compute::<L>(count, panels);
                 continue;
             }
             let tile = Tile {
@@ -73,11 +154,12 @@ impl PanelProduct<'_> {
                 a_at: inputs.start * COLUMNS + first,
                 a_row: 1,
                 a_steps: [0, 0, COLUMNS],
-                b: panel,
+                b,
                 b_at: inputs.start * COLUMNS,
+                b_panel: panel_len,
                 b_steps: [0, 0, COLUMNS],
             };
-            Product { tile, start, relu, to, stride, columns }.compute::<L>(count);
+            Product { tile, ends }.compute::<L>(count, panels);
         }
     }
 }

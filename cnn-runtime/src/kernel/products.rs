@@ -3,28 +3,30 @@
 //! Images lie in panels of sixteen, with a row of sixteen numbers for each input or unit: both
 //! factors of every product are then read side by side, whatever the layer's width.
 
-use ndarray::ArrayViewMut3;
+use ndarray::{ArrayViewMut2, ArrayViewMut3};
 
-use super::matmul::{DEPTH, even_parts, transpose_panel};
-use super::panels::{PanelProduct, few_live, live_len};
+use super::matmul::{DEPTH, even_parts};
+use super::panels::{PanelProduct, Sixteen, few_live, live_len};
 use super::rmsprop::Rule;
 use super::simd::{
-    COLUMNS, Descent, LIST_SLACK, Lanes, Listed, LiveDescent, Product, Start, Tile, vectorized,
+    COLUMNS, Descent, Ends, LIST_SLACK, Lanes, Listed, LiveDescent, PANELS, Product, Start, Tile,
+    panels_of, vectorized,
 };
 
 vectorized! {
-    /// Sixteen units for all images: `y[image, unit] = bias[unit] + sum over inputs of x * kernel`,
+    /// Some units for all images: `y[image, unit] = bias[unit] + sum over inputs of x * kernel`,
     /// then relu if asked. `images` are panels of `inputs` rows, `live` has a list of each by
-    /// [`list_live`](super::panels::list_live), `panel` is the kernel's, and `y` has sixteen floats for
-    /// each image, in whole panels; no bias if it is empty.
+    /// [`list_live`](super::panels::list_live), `kernel` is some of the kernel's panels, and `y` has for
+    /// each of them sixteen floats for each image, `apart` from panel to panel; no bias if it is empty.
     pub(crate) fn forward(
         images: &[f32],
         live: &[f32],
         inputs: usize,
-        panel: &[f32],
+        kernel: &[f32],
         bias: &[f32],
         relu: bool,
         y: &mut [f32],
+        apart: usize,
     ) = forward_body;
 
     /// The gradients of some inputs, at most sixteen, for all images: `dx[image, input] = sum over
@@ -79,6 +81,7 @@ impl<'a> Outer<'a> {
             a_steps: [self.inputs * COLUMNS, 0, 1],
             b: self.gradients,
             b_at: unit / COLUMNS * self.stride,
+            b_panel: self.stride,
             b_steps: [square, 0, COLUMNS],
         }
     }
@@ -147,40 +150,46 @@ fn forward_body<L: Lanes>(
     images: &[f32],
     live: &[f32],
     inputs: usize,
-    panel: &[f32],
+    kernel: &[f32],
     bias: &[f32],
     relu: bool,
     y: &mut [f32],
+    apart: usize,
 ) {
-    for from in (0..inputs).step_by(DEPTH) {
-        let depth = (inputs - from).min(DEPTH);
-        let lists = live.chunks_exact(live_len(inputs));
-        let groups = images.chunks_exact(inputs * COLUMNS).zip(lists);
-        for ((images, live), y) in groups.zip(y.chunks_exact_mut(COLUMNS * COLUMNS)) {
-            let live = few_live(live, inputs).map(|live| {
-                let before = |end: usize| live.partition_point(|at| (at.to_bits() as usize) < end);
-                &live[before(from)..before(from + depth)]
-            });
-            let start = match (from, bias) {
-                (0, []) => Start::Zero,
-                (0, bias) => Start::Bias(bias),
-                _ => Start::Sum,
-            };
-            let (relu, inputs) = (relu && from + depth == inputs, from..from + depth);
-            let (stride, columns) = (COLUMNS, COLUMNS);
-            PanelProduct { images, panel, inputs, live, start, relu, stride, columns }
-                .compute::<L>(COLUMNS, y);
+    let panel_len = inputs * COLUMNS;
+    for (unit, count) in panels_of::<L>(kernel.len() / inputs) {
+        let panels = &kernel[unit * inputs..];
+        for from in (0..inputs).step_by(DEPTH) {
+            let depth = (inputs - from).min(DEPTH);
+            let lists = live.chunks_exact(live_len(inputs));
+            for (group, (images, live)) in images.chunks_exact(panel_len).zip(lists).enumerate() {
+                let live = few_live(live, inputs).map(|live| {
+                    let before =
+                        |end: usize| live.partition_point(|at| (at.to_bits() as usize) < end);
+                    &live[before(from)..before(from + depth)]
+                });
+                let start = match (from, bias) {
+                    (0, []) => Start::Zero,
+                    (0, bias) => Start::Bias(&bias[unit..]),
+                    _ => Start::Sum,
+                };
+                let (relu, inputs) = (relu && from + depth == inputs, from..from + depth);
+                let to = &mut y[unit / COLUMNS * apart + group * COLUMNS * COLUMNS..];
+                let (stride, columns) = (COLUMNS, count * COLUMNS);
+                let ends = Ends { start, relu, to, stride, panel: apart, columns };
+                PanelProduct { images, panels, panel_len, inputs, live, ends }
+                    .compute::<L>(COLUMNS, count);
+            }
         }
     }
 }
 
 #[inline(always)]
 fn backward_body<L: Lanes>(kernel: &[f32], units: usize, images: &[f32], dx: &mut [f32]) {
-    let rows = kernel.len() / units;
-    let groups = images.chunks_exact(units * COLUMNS);
-    for (images, dx) in groups.zip(dx.chunks_exact_mut(COLUMNS * COLUMNS)) {
-        // For each input its gradients in sixteen images.
-        let mut turned = [0.0; COLUMNS * COLUMNS];
+    let (rows, square) = (kernel.len() / units, COLUMNS * COLUMNS);
+    for (image, groups) in panels_of::<L>(images.len() / units) {
+        // For each input its gradients in the images of each group.
+        let mut turned = [0.0; PANELS * COLUMNS * COLUMNS];
         for (row, count) in even_parts(rows, L::ROWS) {
             let tile = Tile {
                 counts: [1, 1, units],
@@ -189,15 +198,19 @@ fn backward_body<L: Lanes>(kernel: &[f32], units: usize, images: &[f32], dx: &mu
                 a_row: units,
                 a_steps: [0, 0, 1],
                 b: images,
-                b_at: 0,
+                b_at: image * units,
+                b_panel: units * COLUMNS,
                 b_steps: [0, 0, COLUMNS],
             };
-            let to = &mut turned[row * COLUMNS..];
-            let (start, relu) = (Start::Zero, false);
-            Product { tile, start, relu, to, stride: COLUMNS, columns: COLUMNS }
-                .compute::<L>(count);
+            let (start, to) = (Start::Zero, &mut turned[row * COLUMNS..]);
+            let (stride, panel, columns) = (COLUMNS, square, groups * COLUMNS);
+            let ends = Ends { start, relu: false, to, stride, panel, columns };
+            Product { tile, ends }.compute::<L>(count, groups);
         }
-        transpose_panel(dx, &turned.chunks_exact(COLUMNS));
+        let to = dx[image * COLUMNS..].chunks_exact_mut(square);
+        for (to, turned) in to.zip(turned.chunks_exact(square)).take(groups) {
+            Sixteen::new(turned.chunks_exact(COLUMNS)).turn::<L>(to);
+        }
     }
 }
 
@@ -205,11 +218,11 @@ fn backward_body<L: Lanes>(kernel: &[f32], units: usize, images: &[f32], dx: &mu
 fn gradients_body<L: Lanes>(outer: Outer<'_>, gradient: &mut [f32]) {
     let units = outer.units;
     for (row, count) in even_parts(gradient.len() / units, L::ROWS) {
-        for unit in (0..units).step_by(COLUMNS) {
-            let (tile, start) = (outer.tile(row, unit), Start::Zero);
-            let to = &mut gradient[row * units + unit..];
-            Product { tile, start, relu: false, to, stride: units, columns: units - unit }
-                .compute::<L>(count);
+        for (unit, panels) in panels_of::<L>(units) {
+            let (tile, to) = (outer.tile(row, unit), &mut gradient[row * units + unit..]);
+            let (start, relu, columns) = (Start::Zero, false, units - unit);
+            let ends = Ends { start, relu, to, stride: units, panel: COLUMNS, columns };
+            Product { tile, ends }.compute::<L>(count, panels);
         }
     }
 }
@@ -226,8 +239,10 @@ fn descend_body<L: Lanes>(
     if outer.is_sparse(weights.len() / units) {
         return descend_live::<L>(outer, rule, weights, squares, packed);
     }
-    for (unit, packed) in (0..units).step_by(COLUMNS).zip(packed.outer_iter_mut()) {
-        let packed = packed.into_slice().expect("rows of a panel lie side by side");
+    let mut panels = packed.outer_iter_mut();
+    for (unit, count) in panels_of::<L>(units) {
+        let mut packed: [&mut [f32]; PANELS] = Default::default();
+        take_rows(&mut packed[..count], &mut panels, 0);
         for (row, count) in even_parts(weights.len() / units, L::ROWS) {
             Descent {
                 tile: outer.tile(row, unit),
@@ -236,10 +251,25 @@ fn descend_body<L: Lanes>(
                 squares: &mut squares[row * units + unit..],
                 stride: units,
                 columns: units - unit,
-                packed: &mut packed[row * COLUMNS..],
+                packed: packed
+                    .each_mut()
+                    .map(|panel| panel.get_mut(row * COLUMNS..).unwrap_or_default()),
             }
             .go::<L>(count);
         }
+    }
+}
+
+/// Fills `to` with the rows from `row` on of the next panels, while there are any.
+#[inline(always)]
+fn take_rows<'a>(
+    to: &mut [&'a mut [f32]],
+    panels: &mut impl Iterator<Item = ArrayViewMut2<'a, f32>>,
+    row: usize,
+) {
+    for (to, panel) in to.iter_mut().zip(panels) {
+        let panel = panel.into_slice().expect("rows of a panel lie side by side");
+        *to = &mut panel[row * COLUMNS..];
     }
 }
 
@@ -259,10 +289,7 @@ fn descend_live<L: Lanes>(
         let mut panels = packed.outer_iter_mut();
         for unit in (0..units).step_by(LiveDescent::UNITS) {
             let mut packed: [&mut [f32]; LiveDescent::PANELS] = Default::default();
-            for (to, panel) in packed.iter_mut().zip(panels.by_ref()) {
-                let panel = panel.into_slice().expect("rows of a panel lie side by side");
-                *to = &mut panel[row * COLUMNS..];
-            }
+            take_rows(&mut packed, &mut panels, row);
             LiveDescent {
                 rows: &rows[..count],
                 gradients: &outer.gradients[unit / COLUMNS * outer.stride..],

@@ -7,9 +7,9 @@ use super::{At, Conv2D};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
-    COLUMNS, Distances, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, Pixels,
-    SCATTERED, STOPPED, Short, Sink, Vector, Windows, gather, list, scatter, store_rows, total,
-    unrolled, vectorized,
+    COLUMNS, Distances, Ends, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, Pixels,
+    SCATTERED, STOPPED, Short, Sink, Start, Vector, Windows, gather, list, scatter, store_rows,
+    total, unrolled, vectorized,
 };
 use crate::team::{Team, for_each_chunk, in_two};
 
@@ -444,7 +444,9 @@ fn pool_rows<L: Lanes>(
     let ([height, columns, _], width) = (pooled.output, conv.output()[1] * COLUMNS);
     for row in 0..height {
         for (i, values) in rows.chunks_exact_mut(width).take(down).enumerate() {
-            convolve_row::<L>(conv, image, panel, bias, row * down + i, values, COLUMNS, COLUMNS);
+            let (start, relu, columns) = (Start::Bias(bias), conv.relu, COLUMNS);
+            let ends = Ends { start, relu, to: values, stride: COLUMNS, panel: 0, columns };
+            convolve_row::<L>(conv, image, panel, 1, row * down + i, ends);
         }
         for column in 0..columns {
             let at = |place| place / across * width + (column * across + place % across) * COLUMNS;

@@ -2,9 +2,8 @@
 
 use super::At;
 use crate::kernel::elementwise;
-use crate::kernel::matmul::{
-    Blocks, copy_panel, multiply, outer_products, panels_len, transpose_panel,
-};
+use crate::kernel::matmul::{Blocks, copy_panel, multiply, outer_products, panels_len};
+use crate::kernel::panels::{Sixteen, transpose_panel};
 use crate::kernel::simd::COLUMNS;
 use crate::network::Rows;
 use crate::team::{Team, for_each_chunk, in_two};
@@ -98,7 +97,7 @@ impl Dense {
         let panels = &mut transposed[self.at.transposed..][..self.transposed_len()];
         for_each_chunk(panels, self.units * COLUMNS, &|p, panel| {
             let rows = kernel[p * COLUMNS * self.units..].chunks_exact(self.units);
-            transpose_panel(panel, &rows.take(COLUMNS));
+            transpose_panel(&Sixteen::new(rows), panel);
         });
     }
 

@@ -8,14 +8,17 @@ use rayon::prelude::*;
 use super::Dense;
 use crate::exchange::Exchange;
 use crate::kernel::elementwise;
-use crate::kernel::matmul::{panels_len, transpose_panel};
-use crate::kernel::panels::{list_live, live_len};
+use crate::kernel::matmul::panels_len;
+use crate::kernel::panels::{Sixteen, list_live, live_len, transpose_panel};
 use crate::kernel::products::{self, Outer};
 use crate::kernel::rmsprop;
-use crate::kernel::simd::COLUMNS;
+use crate::kernel::simd::{COLUMNS, PANELS};
 use crate::network::{Pass, Rows};
 use crate::optimizer::Learner;
 use crate::team::for_each_chunk;
+
+/// Panels of units of which one task makes the outputs: a tile's.
+const TASK_PANELS: usize = PANELS;
 
 /// Its part of the exchange.
 struct Parts<'a> {
@@ -58,19 +61,20 @@ impl Dense {
         let lists = live.par_chunks_exact_mut(live_len(self.inputs));
         panels.par_chunks_exact_mut(self.inputs * COLUMNS).zip(lists).enumerate().for_each(
             |(group, (panel, live))| {
-                turn(x, self.inputs, group, panel);
-                list_live(panel, live);
+                let rows = sixteen(x, self.inputs, group);
+                transpose_panel(&rows, panel);
+                list_live(&rows, live);
             },
         );
         let live = &*live;
         let packed = &packed[self.at.packed..][..self.packed_len()];
         let (kernel, bias) = packed.split_at(panels_len(self.inputs, self.units));
         let panels = &*panels;
-        for_each_chunk(y, images * COLUMNS, &|p, y| {
-            let kernel = &kernel[p * COLUMNS * self.inputs..][..COLUMNS * self.inputs];
-            let bias = if self.bias { &bias[p * COLUMNS..][..COLUMNS] } else { &[] };
-            let y = &mut y[..groups * COLUMNS * COLUMNS];
-            products::forward(panels, live, self.inputs, kernel, bias, self.relu, y);
+        for_each_chunk(y, TASK_PANELS * images * COLUMNS, &|task, y| {
+            let (apart, first) = (images * COLUMNS, task * TASK_PANELS * COLUMNS);
+            let kernel = &kernel[first * self.inputs..][..y.len() / images * self.inputs];
+            let bias = if self.bias { &bias[first..] } else { &[] };
+            products::forward(panels, live, self.inputs, kernel, bias, self.relu, y, apart);
         });
     }
 
@@ -183,14 +187,15 @@ impl Dense {
 
 /// Puts rows of `width` floats into panels of sixteen images, zeros where there are fewer.
 fn gather(rows: Rows<'_>, width: usize, panels: &mut [f32]) {
-    for_each_chunk(panels, width * COLUMNS, &|group, panel| turn(rows, width, group, panel));
+    for_each_chunk(panels, width * COLUMNS, &|group, panel| {
+        transpose_panel(&sixteen(rows, width, group), panel);
+    });
 }
 
-/// One panel of [`gather`].
-fn turn(rows: Rows<'_>, width: usize, group: usize, panel: &mut [f32]) {
-    let first = group * COLUMNS;
-    let images = first..rows.count.min(first + COLUMNS);
-    transpose_panel(panel, &images.map(|image| rows.row(image, width)));
+/// The rows of one panel.
+fn sixteen(rows: Rows<'_>, width: usize, group: usize) -> Sixteen<'_> {
+    let images = group * COLUMNS..rows.count;
+    Sixteen::new(images.map(|image| rows.row(image, width)))
 }
 
 /// Sixteen columns from `first` on of all rows, zeros where there are none.

@@ -12,8 +12,8 @@
 
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
-    COLUMNS, Kernel, Lanes, Product, Sink, Start, Tile, Vector, load_rows, relu_rows, store_rows,
-    unrolled, vectorized,
+    COLUMNS, Ends, Kernel, Lanes, PANELS, Product, Sink, Start, Tile, Vector, load_rows, panels_of,
+    relu_rows, store_rows, unrolled, vectorized,
 };
 
 pub(super) mod gradient;
@@ -77,9 +77,11 @@ impl Winograd {
         }
     }
 
-    /// Floats of scratch: a block's tiles, transformed, and what one panel makes of them.
+    /// Floats of scratch: a block's tiles, transformed, and what a tile's panels make of them.
     pub const fn scratch(&self) -> usize {
-        self.places() * (self.rows_in_block() * self.tiles[1] * (self.depth() + COLUMNS) + 2 * GAP)
+        let width = self.filters.next_multiple_of(COLUMNS);
+        let width = if width < PANELS * COLUMNS { width } else { PANELS * COLUMNS };
+        self.places() * (self.rows_in_block() * self.tiles[1] * (self.depth() + width) + 2 * GAP)
     }
 
     /// Lays weights out; `tap(place in the kernel, channel, filter)`, places in row-major order.
@@ -177,18 +179,24 @@ pub(super) fn convolve<L: Lanes, const S: usize, const P: usize>(
         let count = step.min(this.tiles[0] - first) * this.tiles[1];
         let (inputs, sums) = scratch.split_at_mut(P * (count * this.depth() + GAP));
         L::call(TransformInputs::<S, P> { this, x, first, count, inputs });
-        for (p, panel) in panels.chunks_exact(panel_len).enumerate() {
-            multiply::<L>(this, inputs, panel, count, sums);
-            let bias = &bias[p * COLUMNS..];
-            L::call(TransformOutputs::<_, S, P> {
-                this,
-                sums,
-                bias,
-                first,
-                count,
-                panel: p,
-                sink: &mut *sink,
-            });
+        for (filter, together) in panels_of::<L>(this.filters) {
+            let panels = &panels[filter / COLUMNS * panel_len..];
+            multiply::<L>(this, inputs, panels, count, together, sums);
+            let stride = together * count * COLUMNS + GAP;
+            for (panel, filter) in (filter..).step_by(COLUMNS).take(together).enumerate() {
+                let sums = &sums[panel * count * COLUMNS..];
+                let bias = &bias[filter..];
+                L::call(TransformOutputs::<_, S, P> {
+                    this,
+                    sums,
+                    stride,
+                    bias,
+                    first,
+                    count,
+                    filter,
+                    sink: &mut *sink,
+                });
+            }
         }
     }
 }
@@ -217,10 +225,12 @@ impl<L: Lanes, const S: usize, const P: usize> Kernel<L> for TransformInputs<'_,
 struct TransformOutputs<'a, Out, const S: usize, const P: usize> {
     this: &'a Winograd,
     sums: &'a [f32],
+    /// From place to place of the sums.
+    stride: usize,
     bias: &'a [f32],
     first: usize,
     count: usize,
-    panel: usize,
+    filter: usize,
     sink: &'a mut Out,
 }
 
@@ -229,13 +239,14 @@ impl<L: Lanes, Out: Sink, const S: usize, const P: usize> Kernel<L>
 {
     #[inline(always)]
     fn run(self) {
-        let (columns, stride) = (self.this.tiles[1], self.count * COLUMNS + GAP);
+        let columns = self.this.tiles[1];
         let bias = L::Wide::load(self.bias);
         for row in 0..self.count / columns {
             for column in 0..columns {
                 let sums = &self.sums[(row * columns + column) * COLUMNS..];
-                let outputs = transform_outputs::<_, S, P>(load_rows(sums, stride, COLUMNS), bias);
-                self.sink.put(self.panel * COLUMNS, [self.first + row, column], [outputs]);
+                let outputs =
+                    transform_outputs::<_, S, P>(load_rows(sums, self.stride, COLUMNS), bias);
+                self.sink.put(self.filter, [self.first + row, column], [outputs]);
             }
         }
     }
@@ -359,13 +370,15 @@ fn differences<W: Vector, const S: usize>(d: &mut [W], at: usize, step: usize) {
     }
 }
 
-/// For each place the product of its tiles by channels and channels by sixteen filters.
+/// For each place the product of its tiles by channels and channels by the filters of `together` panels, the
+/// first of `panels`.
 #[inline(always)]
 fn multiply<L: Lanes>(
     this: &Winograd,
     inputs: &[f32],
-    panel: &[f32],
+    panels: &[f32],
     count: usize,
+    together: usize,
     sums: &mut [f32],
 ) {
     let (channels, depth) = (this.input[2], this.depth());
@@ -376,17 +389,19 @@ fn multiply<L: Lanes>(
             a_at: first * depth,
             a_row: depth,
             a_steps: [0, 0, 1],
-            b: panel,
+            b: panels,
             b_at: 0,
+            b_panel: Winograd::panel_len(this.kernel, channels),
             b_steps: [0, 0, COLUMNS],
         };
-        let to = &mut sums[first * COLUMNS..];
-        let (start, stride, columns) = (Start::Zero, COLUMNS, COLUMNS);
-        // All tiles of a place, which share a part of the panel, before the next.
-        let place = [count * depth + GAP, channels * COLUMNS, count * COLUMNS + GAP];
+        // All tiles of a place, which share a part of the panels, before the next.
+        let (panel, columns) = (count * COLUMNS, together * COLUMNS);
+        let place = [count * depth + GAP, channels * COLUMNS, together * panel + GAP];
         let next = [place, [rows * depth, 0, rows * COLUMNS]];
+        let (start, stride, to) = (Start::Zero, COLUMNS, &mut sums[first * COLUMNS..]);
+        let ends = Ends { start, relu: false, to, stride, panel, columns };
         let times = [this.places(), times];
-        Product { tile, start, relu: false, to, stride, columns }.repeat::<L>(rows, times, next);
+        Product { tile, ends }.repeat::<L>([rows, together], times, next);
     }
 }
 

@@ -1,13 +1,14 @@
 //! Parts of a dense kernel's gradient, and at once the optimizer's step over them: the gradient never
 //! leaves the first-level cache.
 
-use super::tile::{OfRows, Rows, tile};
+use super::tile::{OfSize, OfTile, tile};
 use super::{
-    COLUMNS, Kernel, Lanes, Listed, Tile, Vector, load_columns, prefetch, store_rows, unrolled,
+    COLUMNS, Kernel, Lanes, Listed, PANELS, Tile, Vector, load_columns, prefetch, store_rows,
+    unrolled,
 };
 use crate::kernel::rmsprop::Rule;
 
-/// Some rows by sixteen columns of a kernel.
+/// Some rows by some panels of sixteen columns of a kernel.
 pub(crate) struct Descent<'a> {
     /// What the gradient sums.
     pub tile: Tile<'a>,
@@ -19,61 +20,81 @@ pub(crate) struct Descent<'a> {
     pub squares: &'a mut [f32],
     /// From row to row of both.
     pub stride: usize,
-    /// How many columns there are, if fewer than sixteen.
+    /// How many columns there are, if fewer than the panels have.
     pub columns: usize,
-    /// The rows in a panel, which take the new weights too.
-    pub packed: &'a mut [f32],
+    /// The rows in each panel, which take the new weights too.
+    pub packed: [&'a mut [f32]; PANELS],
 }
 
 impl Descent<'_> {
     /// Does `rows` rows, at most `L::ROWS`: [`even_parts`](crate::kernel::matmul::even_parts) of sixteen,
-    /// or the last rows of a layer, one by one.
+    /// or the last rows of a layer, one by one. As many panels as there are columns for, up to `L::PANELS`.
     #[inline(always)]
     pub(crate) fn go<L: Lanes>(mut self, rows: usize) {
-        match rows {
-            16 if const { L::ROWS == 16 } => L::call(Rows::<_, 16>(self)),
-            6 if const { L::ROWS == 6 } => L::call(Rows::<_, 6>(self)),
-            5 if const { L::ROWS == 6 } => L::call(Rows::<_, 5>(self)),
-            2 if const { L::ROWS == 2 } => L::call(Rows::<_, 2>(self)),
-            _ => (0..rows).for_each(|row| L::call(Rows::<_, 1>(self.row(row)))),
+        let panels = self.columns.div_ceil(COLUMNS).min(L::PANELS);
+        match (rows, panels) {
+            (8, 2) if const { L::ROWS == 8 && L::PANELS == 2 } => {
+                L::call(OfSize::<_, 8, 2>(self));
+            }
+            (8, 1) if const { L::ROWS == 8 } => L::call(OfSize::<_, 8, 1>(self)),
+            (6, 1) if const { L::ROWS == 6 } => L::call(OfSize::<_, 6, 1>(self)),
+            (5, 1) if const { L::ROWS == 6 } => L::call(OfSize::<_, 5, 1>(self)),
+            (2, 1) if const { L::ROWS == 2 } => L::call(OfSize::<_, 2, 1>(self)),
+            _ => {
+                for row in 0..rows {
+                    for panel in 0..panels {
+                        L::call(OfSize::<_, 1, 1>(self.part(row, panel)));
+                    }
+                }
+            }
         }
     }
 
+    /// One row of one panel.
     #[inline(always)]
-    fn row(&mut self, row: usize) -> Descent<'_> {
-        let Tile { a_at, a_row, .. } = self.tile;
+    fn part(&mut self, row: usize, panel: usize) -> Descent<'_> {
+        let Tile { a_at, a_row, b_at, b_panel, .. } = self.tile;
+        let (at, mut packed) =
+            (row * self.stride + panel * COLUMNS, <[&mut [f32]; PANELS]>::default());
+        packed[0] = &mut self.packed[panel][row * COLUMNS..];
         Descent {
-            tile: Tile { a_at: a_at + row * a_row, ..self.tile },
-            weights: &mut self.weights[row * self.stride..],
-            squares: &mut self.squares[row * self.stride..],
-            packed: &mut self.packed[row * COLUMNS..],
+            tile: Tile { a_at: a_at + row * a_row, b_at: b_at + panel * b_panel, ..self.tile },
+            weights: &mut self.weights[at..],
+            squares: &mut self.squares[at..],
+            columns: self.columns - panel * COLUMNS,
+            packed,
             ..*self
         }
     }
 }
 
-impl OfRows for Descent<'_> {
+impl OfTile for Descent<'_> {
     #[inline(always)]
-    fn run<L: Lanes, const R: usize>(self) {
-        let Descent { tile: product, rule, weights, squares, stride, columns, packed } = self;
+    fn run<L: Lanes, const R: usize, const P: usize>(self) {
+        let Descent { tile: product, rule, weights, squares, stride, columns, mut packed } = self;
         // What the step meets is on its way while the product is made.
-        let last = COLUMNS.min(columns) - 1;
+        let last = (P * COLUMNS).min(columns) - 1;
         for row in 0..R {
             let at = row * stride;
             for floats in [&*squares, &*weights] {
-                prefetch(&floats[at]);
+                (at..at + last).step_by(COLUMNS).for_each(|at| prefetch(&floats[at]));
                 prefetch(&floats[at + last]);
             }
-            prefetch(&packed[row * COLUMNS]);
+            packed.iter().take(P).for_each(|packed| prefetch(&packed[row * COLUMNS]));
         }
-        let sums = tile::<L::Wide, R>(product, [L::Wide::splat(0.0); R]);
-        let mut gradient = [[0.0; COLUMNS]; R];
-        unrolled!(R, row => sums[row].store(&mut gradient[row]));
-        // A loop, since sixteen copies of a step took most of a small stack in debug builds.
-        for (row, gradient) in gradient.iter().enumerate() {
-            let (at, gradient) = (row * stride, L::Wide::load(gradient));
-            let (weights, squares) = (&mut weights[at..], &mut squares[at..]);
-            step(rule, gradient, weights, squares, columns, &mut packed[row * COLUMNS..]);
+        let sums = tile::<L::Wide, R, P>(product, [[L::Wide::splat(0.0); R]; P]);
+        let mut gradient = [[[0.0; COLUMNS]; R]; P];
+        unrolled!([0 1] P, p => {
+            unrolled!([0 1 2 3 4 5 6 7] R, row => sums[p][row].store(&mut gradient[p][row]));
+        });
+        // Loops, since sixteen copies of a step took most of a small stack in debug builds.
+        for row in 0..R {
+            for (p, packed) in packed.iter_mut().enumerate().take(P) {
+                let at = row * stride + p * COLUMNS;
+                let (weights, squares) = (&mut weights[at..], &mut squares[at..]);
+                let (gradient, left) = (L::Wide::load(&gradient[p][row]), columns - p * COLUMNS);
+                step(rule, gradient, weights, squares, left, &mut packed[row * COLUMNS..]);
+            }
         }
     }
 }

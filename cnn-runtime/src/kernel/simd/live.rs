@@ -1,65 +1,68 @@
 //! Products of dense layers from those inputs alone that are not zero: relu leaves few, and pictures have
 //! margins. What is left out would add zeros.
 
-use super::tile::{OfRows, Rows, load_columns, relu_rows, start, store_rows};
-use super::{COLUMNS, Kernel, Lanes, Start, Vector, unrolled};
+use super::tile::{OfSize, OfTile, load_columns, relu_rows, store_rows};
+use super::{COLUMNS, Ends, Kernel, Lanes, Start, Vector, unrolled};
 
-/// Sixteen images by sixteen units, from inputs that are not zero in all of the images.
+/// Sixteen images by some panels of units, from inputs that are not zero in all of the images.
 pub(crate) struct LiveProduct<'a> {
     /// The inputs to sum over, in order, as `u32` bits.
     pub live: &'a [f32],
     /// Sixteen images: of each input a row.
     pub images: &'a [f32],
-    /// A kernel's panel: of each input a row of sixteen units.
-    pub panel: &'a [f32],
+    /// A kernel's panels: of each input a row of sixteen units.
+    pub panels: &'a [f32],
+    /// From panel to panel.
+    pub panel_len: usize,
     /// The first of the images that are meant.
     pub first: usize,
-    pub start: Start<'a>,
-    /// Whether a relu follows.
-    pub relu: bool,
-    /// The first image's first unit.
-    pub to: &'a mut [f32],
-    /// From image to image of `to`.
-    pub stride: usize,
-    /// How many units there are, if fewer than sixteen.
-    pub columns: usize,
+    /// A row for each image.
+    pub ends: Ends<'a>,
 }
 
 impl LiveProduct<'_> {
     /// Computes `rows` images, of which [`even_parts`](crate::kernel::matmul::even_parts) of sixteen are
-    /// made.
+    /// made, by `panels` panels.
     #[inline(always)]
-    pub(crate) fn compute<L: Lanes>(self, rows: usize) {
-        match rows {
-            16 if const { L::ROWS == 16 } => L::call(Rows::<_, 16>(self)),
-            6 if const { L::ROWS == 6 } => L::call(Rows::<_, 6>(self)),
-            5 if const { L::ROWS == 6 } => L::call(Rows::<_, 5>(self)),
-            2 if const { L::ROWS == 2 } => L::call(Rows::<_, 2>(self)),
+    pub(crate) fn compute<L: Lanes>(self, rows: usize, panels: usize) {
+        match (rows, panels) {
+            (8, 1) if const { L::ROWS == 8 } => L::call(OfSize::<_, 8, 1>(self)),
+            (8, 2) if const { L::ROWS == 8 && L::PANELS == 2 } => {
+                L::call(OfSize::<_, 8, 2>(self));
+            }
+            (6, 1) if const { L::ROWS == 6 } => L::call(OfSize::<_, 6, 1>(self)),
+            (5, 1) if const { L::ROWS == 6 } => L::call(OfSize::<_, 5, 1>(self)),
+            (2, 1) if const { L::ROWS == 2 } => L::call(OfSize::<_, 2, 1>(self)),
             _ => unreachable!("{rows} rows are no part of sixteen"),
         }
     }
 }
 
-impl OfRows for LiveProduct<'_> {
+impl OfTile for LiveProduct<'_> {
     #[inline(always)]
-    fn run<L: Lanes, const R: usize>(self) {
-        let Self { live, images, panel, first, relu, to, stride, columns, .. } = self;
+    fn run<L: Lanes, const R: usize, const P: usize>(self) {
+        let Self { live, images, panels, panel_len, first, mut ends } = self;
         assert!(first + R <= COLUMNS);
-        let inputs = images.len().min(panel.len()) / COLUMNS;
-        let mut sums = start::<L::Wide, R>(self.start, to, stride, columns);
+        let last = panels.len().saturating_sub((P - 1) * panel_len);
+        let inputs = images.len().min(last) / COLUMNS;
+        let mut sums = ends.start::<L::Wide, R, P>(0);
         for input in live {
             let input = input.to_bits() as usize;
             assert!(input < inputs, "a live input is an input");
-            // SAFETY: both have a row of sixteen for this input, and `first + R` is at most sixteen.
+            // SAFETY: the images and the last panel have a row of sixteen for this input, other panels lie
+            // before it, and `first + R` is at most sixteen.
             unsafe {
-                let units = L::Wide::read(panel.as_ptr().add(input * COLUMNS));
+                let panel = panels.as_ptr().add(input * COLUMNS);
                 let images = images.as_ptr().add(input * COLUMNS + first);
-                unrolled!(R, row => {
-                    sums[row] = L::Wide::splat(*images.add(row)).mul_add(units, sums[row]);
+                let mut units = [L::Wide::read(panel); P];
+                unrolled!([0 1] P, p => units[p] = L::Wide::read(panel.add(p * panel_len)));
+                unrolled!([0 1 2 3 4 5 6 7] R, row => {
+                    let image = L::Wide::splat(*images.add(row));
+                    unrolled!([0 1] P, p => sums[p][row] = image.mul_add(units[p], sums[p][row]));
                 });
             }
         }
-        store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
+        ends.store(0, sums);
     }
 }
 

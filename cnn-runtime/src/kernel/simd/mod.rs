@@ -29,7 +29,8 @@ pub(crate) use sparse::{
     Distances, LIST_SLACK, Left, Listed, Patch, SCATTERED, STOPPED, gather, list, scatter, total,
 };
 pub(crate) use tile::{
-    COLUMNS, Product, ROWS, Start, Tile, load_columns, load_rows, relu_rows, store_rows, with_rows,
+    COLUMNS, Ends, PANELS, Product, ROWS, Start, Tile, load_columns, load_rows, panels_of,
+    relu_rows, store_rows, with_rows,
 };
 pub(crate) use windows::{Pixels, Sink, Windows};
 
@@ -148,6 +149,9 @@ pub(crate) trait Lanes: Vector {
     const UNROLLED: bool = true;
     /// The most rows of a tile whose sums stay in registers.
     const ROWS: usize;
+    /// The most panels of a tile, at most [`PANELS`]: each factor that is read serves as many vectors. One
+    /// where registers hold no more sums, or two vectors make a panel anyway.
+    const PANELS: usize = 1;
     /// The most `Wide`s that a sparse loop keeps in registers.
     const HELD: usize;
 

@@ -72,7 +72,7 @@ const fn most<L: Lanes>() -> usize {
 
 /// Whether there are registers for taps of sixteen channels.
 const fn wide<L: Lanes>() -> bool {
-    L::ROWS >= COLUMNS
+    L::ROWS * L::PANELS >= COLUMNS
 }
 
 struct Part<'a> {

@@ -1,13 +1,15 @@
-//! The register tile: some rows by sixteen columns of a sum of products, which is the inside
-//! of every convolution and matrix product here.
+//! The register tile: some rows by one or two panels of sixteen columns of a sum of products, which is the
+//! inside of every convolution and matrix product here.
 
 use super::{Kernel, LANES, Lanes, Vector, unrolled};
 
 /// The most rows of a tile where there are sixteen registers of eight floats: 6 x 2 sums, two
 /// columns and a factor fill them.
 pub(crate) const ROWS: usize = 6;
-/// Columns of a tile: two vectors.
+/// Columns of a panel: two vectors.
 pub(crate) const COLUMNS: usize = 2 * LANES;
+/// The most panels of a tile on any path.
+pub(crate) const PANELS: usize = 2;
 
 /// What a tile sums: `sum a[o, i, s, row] * b[o, i, s, column]` over three nested loops.
 ///
@@ -25,26 +27,29 @@ pub(crate) struct Tile<'a> {
     pub a_row: usize,
     /// Distances in `a` of the three loops.
     pub a_steps: [usize; 3],
-    /// Sixteen columns side by side. What lies beyond a matrix's last column may be anything.
+    /// Panels: sixteen columns side by side. What lies beyond a matrix's last column may be anything.
     pub b: &'a [f32],
     /// Index in `b` of the first column.
     pub b_at: usize,
+    /// Distance in `b` from panel to panel.
+    pub b_panel: usize,
     /// Distances in `b` of the three loops.
     pub b_steps: [usize; 3],
 }
 
 impl Tile<'_> {
-    /// The largest indices that a tile of `rows` touches.
+    /// Whether the largest indices that a tile of `rows` and `panels` touches are in bounds.
     #[inline(always)]
-    fn check(&self, rows: usize) {
+    fn check(&self, rows: usize, panels: usize) {
         let last = |steps: [usize; 3]| {
             (self.counts[0] - 1) * steps[0]
                 + (self.counts[1] - 1) * steps[1]
                 + (self.counts[2] - 1) * steps[2]
         };
-        assert!(!self.is_empty() && rows > 0);
+        assert!(!self.is_empty() && rows > 0 && panels > 0);
         assert!(self.a_at + (rows - 1) * self.a_row + last(self.a_steps) < self.a.len());
-        assert!(self.b_at + COLUMNS + last(self.b_steps) <= self.b.len());
+        let b_last = self.b_at + (panels - 1) * self.b_panel + last(self.b_steps);
+        assert!(b_last + COLUMNS <= self.b.len());
     }
 
     #[inline(always)]
@@ -53,14 +58,20 @@ impl Tile<'_> {
     }
 }
 
+/// The sums of `R` rows by `P` panels, panel by panel.
+pub(super) type Sums<W, const R: usize, const P: usize> = [[W; R]; P];
+
 /// Adds the tile's products to `sums`, term by term in loop order.
 #[inline(always)]
-pub(super) fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; R] {
+pub(super) fn tile<W: Vector, const R: usize, const P: usize>(
+    t: Tile<'_>,
+    sums: Sums<W, R, P>,
+) -> Sums<W, R, P> {
     const { assert!(W::LEN == COLUMNS) };
     if t.is_empty() {
         return sums;
     }
-    t.check(R);
+    t.check(R, P);
     let mut sums = sums;
     for outer in 0..t.counts[0] {
         for inner in 0..t.counts[1] {
@@ -70,14 +81,19 @@ pub(super) fn tile<W: Vector, const R: usize>(t: Tile<'_>, sums: [W; R]) -> [W; 
                 let a = t.a.as_ptr().add(t.a_at + outer * t.a_steps[0] + inner * t.a_steps[1]);
                 let mut b = t.b.as_ptr().add(t.b_at + outer * t.b_steps[0] + inner * t.b_steps[1]);
                 let mut thirds = [a; R];
-                unrolled!(R.div_ceil(3), i => thirds[i] = a.wrapping_add(3 * i * t.a_row));
+                unrolled!([0 1 2] R.div_ceil(3), i => thirds[i] = a.wrapping_add(3 * i * t.a_row));
                 for _ in 0..t.counts[2] {
-                    let columns = W::read(b);
-                    unrolled!(R, row => {
-                        let factor = *thirds[row / 3].add(row % 3 * t.a_row);
-                        sums[row] = W::splat(factor).mul_add(columns, sums[row]);
+                    let mut columns = [W::read(b); P];
+                    unrolled!([0 1] P, p => columns[p] = W::read(b.add(p * t.b_panel)));
+                    unrolled!([0 1 2 3 4 5 6 7] R, row => {
+                        let factor = W::splat(*thirds[row / 3].add(row % 3 * t.a_row));
+                        unrolled!([0 1] P, p => {
+                            sums[p][row] = factor.mul_add(columns[p], sums[p][row]);
+                        });
                     });
-                    unrolled!(R.div_ceil(3), i => thirds[i] = advance(thirds[i], t.a_steps[2]));
+                    unrolled!([0 1 2] R.div_ceil(3), i => {
+                        thirds[i] = advance(thirds[i], t.a_steps[2]);
+                    });
                     b = b.wrapping_add(t.b_steps[2]);
                 }
             }
@@ -146,15 +162,14 @@ pub(crate) use with_rows;
 #[derive(Clone, Copy)]
 pub(crate) enum Start<'a> {
     Zero,
-    /// Sixteen floats for each row.
+    /// Sixteen floats for each panel, the same in each row.
     Bias(&'a [f32]),
     /// What is there.
     Sum,
 }
 
-/// A tile's sums, and where they go.
-pub(crate) struct Product<'a> {
-    pub tile: Tile<'a>,
+/// Where a tile's sums come from and go.
+pub(crate) struct Ends<'a> {
     pub start: Start<'a>,
     /// Whether a relu follows.
     pub relu: bool,
@@ -162,22 +177,76 @@ pub(crate) struct Product<'a> {
     pub to: &'a mut [f32],
     /// From row to row of `to`.
     pub stride: usize,
-    /// How many columns to write, if fewer than sixteen.
+    /// From panel to panel of `to`.
+    pub panel: usize,
+    /// How many columns to write, if fewer than the panels have.
     pub columns: usize,
 }
 
-impl Product<'_> {
-    /// Computes `rows` rows, at most `L::ROWS`.
+impl Ends<'_> {
+    /// What the sums start with, of a tile that lies `at` floats behind the first.
     #[inline(always)]
-    pub(crate) fn compute<L: Lanes>(self, rows: usize) {
-        self.repeat::<L>(rows, [1, 1], [[0; 3]; 2]);
+    pub(super) fn start<W: Vector, const R: usize, const P: usize>(
+        &self,
+        at: usize,
+    ) -> Sums<W, R, P> {
+        let mut sums = [[W::splat(0.0); R]; P];
+        unrolled!([0 1] P, p => match self.start {
+            Start::Zero => {}
+            Start::Bias(bias) => sums[p] = [W::load(&bias[p * COLUMNS..]); R],
+            Start::Sum => {
+                let from = &self.to[at + p * self.panel..];
+                sums[p] = load_rows(from, self.stride, self.columns - p * COLUMNS);
+            }
+        });
+        sums
+    }
+
+    /// Takes what [`start`](Self::start) and a tile made of them.
+    #[inline(always)]
+    pub(super) fn store<W: Vector, const R: usize, const P: usize>(
+        &mut self,
+        at: usize,
+        sums: Sums<W, R, P>,
+    ) {
+        unrolled!([0 1] P, p => {
+            let rows = if self.relu { relu_rows(sums[p]) } else { sums[p] };
+            let to = &mut self.to[at + p * self.panel..];
+            store_rows(rows, to, self.stride, self.columns - p * COLUMNS);
+        });
+    }
+}
+
+/// Panels of `columns` columns as tiles take them: (first column, panels).
+#[inline(always)]
+pub(crate) fn panels_of<L: Lanes>(columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    let panels = move |first: usize| (columns - first).div_ceil(COLUMNS).min(L::PANELS);
+    (0..columns).step_by(L::PANELS * COLUMNS).map(move |first| (first, panels(first)))
+}
+
+/// A tile, and its sums' ends.
+pub(crate) struct Product<'a> {
+    pub tile: Tile<'a>,
+    pub ends: Ends<'a>,
+}
+
+impl Product<'_> {
+    /// Computes `rows` rows by `panels` panels, at most `L::ROWS` and `L::PANELS`.
+    #[inline(always)]
+    pub(crate) fn compute<L: Lanes>(self, rows: usize, panels: usize) {
+        self.repeat::<L>([rows, panels], [1, 1], [[0; 3]; 2]);
     }
 
     /// The same over two nested loops of `times` turns; from turn to turn of each the tile's `a` and `b`
     /// and the sums' place move by so many floats. A call takes as long as a few dozen products.
     #[inline(always)]
-    pub(crate) fn repeat<L: Lanes>(self, rows: usize, times: [usize; 2], next: [[usize; 3]; 2]) {
-        by_rows::<L>(Repeated { product: self, times, next }, rows);
+    pub(crate) fn repeat<L: Lanes>(
+        self,
+        size: [usize; 2],
+        times: [usize; 2],
+        next: [[usize; 3]; 2],
+    ) {
+        by_size::<L>(Repeated { product: self, times, next }, size);
     }
 }
 
@@ -187,66 +256,56 @@ struct Repeated<'a> {
     next: [[usize; 3]; 2],
 }
 
-/// A loop over a tile of `R` rows.
-pub(super) trait OfRows {
+/// A loop over a tile of `R` rows by `P` panels.
+pub(super) trait OfTile {
     /// Runs it, with vectors of `L`; to be inlined.
-    fn run<L: Lanes, const R: usize>(self);
+    fn run<L: Lanes, const R: usize, const P: usize>(self);
 }
 
-/// Runs `work` for `rows` rows, at most `L::ROWS`: a function for each number of them.
+/// Runs `work` for so many rows and panels, at most `L::ROWS` and `L::PANELS`: a function for each size.
 #[inline(always)]
-pub(super) fn by_rows<L: Lanes>(work: impl OfRows, rows: usize) {
+pub(super) fn by_size<L: Lanes>(work: impl OfTile, [rows, panels]: [usize; 2]) {
     macro_rules! dispatch {
         ($($rows:literal)*) => {
-            match rows {
-                // The constants keep functions that no row count of this path needs from being made.
-                $($rows if const { L::ROWS >= $rows } => L::call(Rows::<_, $rows>(work)),)*
-                _ => unreachable!("at most {} rows", L::ROWS),
+            match (rows, panels) {
+                // The constants keep functions that no size of this path needs from being made.
+                $(
+                    ($rows, 1) if const { L::ROWS >= $rows } => {
+                        L::call(OfSize::<_, $rows, 1>(work));
+                    }
+                    ($rows, 2) if const { L::ROWS >= $rows && L::PANELS >= 2 } => {
+                        L::call(OfSize::<_, $rows, 2>(work));
+                    }
+                )*
+                _ => unreachable!("at most {} rows by {} panels", L::ROWS, L::PANELS),
             }
         };
     }
-    dispatch!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+    dispatch!(1 2 3 4 5 6 7 8);
 }
 
-pub(super) struct Rows<W, const R: usize>(pub W);
+pub(super) struct OfSize<W, const R: usize, const P: usize>(pub W);
 
-impl<L: Lanes, W: OfRows, const R: usize> Kernel<L> for Rows<W, R> {
+impl<L: Lanes, W: OfTile, const R: usize, const P: usize> Kernel<L> for OfSize<W, R, P> {
     #[inline(always)]
     fn run(self) {
-        self.0.run::<L, R>();
+        self.0.run::<L, R, P>();
     }
 }
 
-impl OfRows for Repeated<'_> {
+impl OfTile for Repeated<'_> {
     #[inline(always)]
-    fn run<L: Lanes, const R: usize>(self) {
-        let Self { product, times, next } = self;
-        let Product { tile: first, start: from, relu, to, stride, columns } = product;
+    fn run<L: Lanes, const R: usize, const P: usize>(self) {
+        let Self { product: Product { tile: first, mut ends }, times, next } = self;
         for outer in 0..times[0] {
             for inner in 0..times[1] {
                 let moved = |i: usize| outer * next[0][i] + inner * next[1][i];
                 let (a_at, b_at) = (first.a_at + moved(0), first.b_at + moved(1));
-                let to = &mut to[moved(2)..];
-                let sums = start(from, to, stride, columns);
-                let sums = tile::<L::Wide, R>(Tile { a_at, b_at, ..first }, sums);
-                store_rows(if relu { relu_rows(sums) } else { sums }, to, stride, columns);
+                let sums = ends.start::<L::Wide, R, P>(moved(2));
+                let sums = tile(Tile { a_at, b_at, ..first }, sums);
+                ends.store(moved(2), sums);
             }
         }
-    }
-}
-
-/// What the sums of `R` rows start with, if they go to `to`.
-#[inline(always)]
-pub(super) fn start<W: Vector, const R: usize>(
-    start: Start<'_>,
-    to: &[f32],
-    stride: usize,
-    columns: usize,
-) -> [W; R] {
-    match start {
-        Start::Zero => [W::splat(0.0); R],
-        Start::Bias(bias) => [W::load(bias); R],
-        Start::Sum => load_rows(to, stride, columns),
     }
 }
 

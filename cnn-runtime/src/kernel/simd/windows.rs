@@ -50,14 +50,19 @@ pub(crate) struct Windows<'a> {
 impl Windows<'_> {
     /// Whether a path has registers for a window.
     pub(crate) const fn fit<L: Lanes>() -> bool {
-        L::UNROLLED && L::ROWS >= PIXELS
+        L::UNROLLED && Self::most::<L>() > 0
+    }
+
+    /// The most that are worked on together: as many sums as a tile has.
+    const fn most<L: Lanes>() -> usize {
+        L::ROWS * L::PANELS / PIXELS
     }
 
     /// All outputs to `sink`.
     #[inline(always)]
     pub(crate) fn convolve<L: Lanes>(self, sink: &mut impl Sink) {
         let columns = self.size[1];
-        let parts = columns.div_ceil(L::ROWS / PIXELS).max(1);
+        let parts = columns.div_ceil(Self::most::<L>()).max(1);
         // As even as can be, the longer ones first: the same function for all that are equal.
         let (len, longer) = (columns / parts, columns % parts);
         for (first, count, len) in [(0, longer, len + 1), (longer * (len + 1), parts - longer, len)]
@@ -76,11 +81,11 @@ impl Windows<'_> {
         macro_rules! dispatch {
             ($($len:literal)*) => {
                 match len {
-                    // As in `by_rows`.
-                    $($len if const { L::ROWS >= PIXELS * $len } => {
+                    // As in `by_size`.
+                    $($len if const { Self::most::<L>() >= $len } => {
                         L::call(PartsOf::<_, $len>(parts));
                     })*
-                    _ => unreachable!("at most {} pixels", L::ROWS),
+                    _ => unreachable!("at most {} windows", Self::most::<L>()),
                 }
             };
         }

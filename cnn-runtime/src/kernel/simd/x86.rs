@@ -254,7 +254,8 @@ impl Lanes for Avx2 {
 impl Lanes for Avx512 {
     type Wide = Wide512;
     type Sixteenth = Wide512;
-    const ROWS: usize = 16;
+    const ROWS: usize = 8;
+    const PANELS: usize = 2;
     const HELD: usize = 18;
 
     lists!(lists512);

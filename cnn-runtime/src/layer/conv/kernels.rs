@@ -2,7 +2,7 @@
 
 use super::Conv2D;
 use crate::kernel::matmul::{even_parts, panels_len};
-use crate::kernel::simd::{COLUMNS, Lanes, Product, Start, Tile, vectorized};
+use crate::kernel::simd::{COLUMNS, Ends, Lanes, Product, Start, Tile, panels_of, vectorized};
 
 vectorized! {
     /// `packed` holds panels and, if there is one, the bias; `image` is padded already.
@@ -30,44 +30,49 @@ fn convolve_body<L: Lanes>(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut
     for (g, packed) in packed.chunks_exact(conv.packed_group()).enumerate() {
         let (image, first) = (&image[g * inputs..], g * filters);
         let (panels, bias) = packed.split_at(panels_len(conv.taps(), filters));
-        for (p, panel) in panels.chunks_exact(conv.taps() * COLUMNS).enumerate() {
-            let bias = &bias[p * COLUMNS..];
-            let left = filters - p * COLUMNS;
+        for (filter, count) in panels_of::<L>(filters) {
+            let panels = &panels[filter * conv.taps()..];
             for row in 0..rows {
-                let y = &mut y[row * columns * channels + first + p * COLUMNS..];
-                convolve_row::<L>(conv, image, panel, bias, row, y, channels, left);
+                let ends = Ends {
+                    start: Start::Bias(&bias[filter..]),
+                    relu: conv.relu,
+                    to: &mut y[row * columns * channels + first + filter..],
+                    stride: channels,
+                    panel: COLUMNS,
+                    columns: filters - filter,
+                };
+                convolve_row::<L>(conv, image, panels, count, row, ends);
             }
         }
     }
 }
 
-/// One row of up to sixteen channels: output pixels lie `stride` apart in `y`.
+/// One row of the channels of `count` panels, the first of `panels`; a row of `ends` for each pixel.
 #[inline(always)]
 pub(in crate::layer) fn convolve_row<L: Lanes>(
     conv: &Conv2D,
     image: &[f32],
-    panel: &[f32],
-    bias: &[f32],
+    panels: &[f32],
+    count: usize,
     row: usize,
-    y: &mut [f32],
-    stride: usize,
-    channels: usize,
+    ends: Ends<'_>,
 ) {
     let (counts, a_steps) = conv.tap_loops();
     let (width, inputs) = (conv.padded()[1], conv.input[2]);
-    for (column, count) in even_parts(conv.output()[1], L::ROWS) {
+    for (column, rows) in even_parts(conv.output()[1], L::ROWS) {
         let tile = Tile {
             counts,
             a: image,
             a_at: (row * conv.strides[0] * width + column * conv.strides[1]) * inputs,
             a_row: conv.strides[1] * inputs,
             a_steps,
-            b: panel,
+            b: panels,
             b_at: 0,
+            b_panel: conv.taps() * COLUMNS,
             b_steps: [counts[1] * counts[2] * COLUMNS, counts[2] * COLUMNS, COLUMNS],
         };
-        let (start, relu, to) = (Start::Bias(bias), conv.relu, &mut y[column * stride..]);
-        Product { tile, start, relu, to, stride, columns: channels }.compute::<L>(count);
+        let ends = Ends { to: &mut ends.to[column * ends.stride..], ..ends };
+        Product { tile, ends }.compute::<L>(rows, count);
     }
 }
 
@@ -84,31 +89,35 @@ fn convolve_back_body<L: Lanes>(
     for (g, packed) in packed.chunks_exact(mirrored.packed_group()).enumerate() {
         let (framed, first) = (&framed[g * filters..], g * inputs);
         let (panels, bias) = packed.split_at(panels_len(mirrored.taps(), inputs));
-        for (p, panel) in panels.chunks_exact(mirrored.taps() * COLUMNS).enumerate() {
-            let bias = &bias[p * COLUMNS..];
-            let left = inputs - p * COLUMNS;
+        for (input, count) in panels_of::<L>(inputs) {
+            let panels = &panels[input * mirrored.taps()..];
             for row in 0..rows {
-                let dx = &mut dx[row * columns * channels + first + p * COLUMNS..];
-                convolve_back_row::<L>(conv, relu, framed, panel, bias, row, dx, left);
+                let ends = Ends {
+                    start: Start::Bias(&bias[input..]),
+                    relu,
+                    to: &mut dx[row * columns * channels + first + input..],
+                    stride: channels,
+                    panel: COLUMNS,
+                    columns: inputs - input,
+                };
+                convolve_back_row::<L>(conv, framed, panels, count, row, ends);
             }
         }
     }
 }
 
-/// One row of up to sixteen channels. Pixels that lie a stride apart meet the same taps, which are the
-/// fewer the longer the stride.
+/// One row of the channels of `count` panels, the first of `panels`; a row of `ends` for each pixel. Pixels
+/// that lie a stride apart meet the same taps, which are the fewer the longer the stride.
 #[inline(always)]
 fn convolve_back_row<L: Lanes>(
     conv: &Conv2D,
-    relu: bool,
     framed: &[f32],
-    panel: &[f32],
-    bias: &[f32],
+    panels: &[f32],
+    count: usize,
     row: usize,
-    dx: &mut [f32],
-    left: usize,
+    ends: Ends<'_>,
 ) {
-    let ([_, columns, channels], [_, filters]) = (conv.input, conv.group());
+    let ([_, columns, _], [_, filters]) = (conv.input, conv.group());
     let (width, across, tap) = (conv.mirrored().input[1], conv.strides[1], filters * COLUMNS);
     let rows = conv.meeting(0, row);
     for phase in 0..across.min(columns) {
@@ -116,20 +125,21 @@ fn convolve_back_row<L: Lanes>(
         // Taps that lie side by side are one loop.
         let joined = filters == conv.filters && taps.step == 1 && taps.advance == 1;
         let inner = if joined { [1, taps.count * filters] } else { [taps.count, filters] };
-        for (column, count) in even_parts((columns - phase).div_ceil(across), L::ROWS) {
+        for (column, pixels) in even_parts((columns - phase).div_ceil(across), L::ROWS) {
             let tile = Tile {
                 counts: [rows.count, inner[0], inner[1]],
                 a: framed,
                 a_at: (rows.from * width + taps.from + column) * conv.filters,
                 a_row: conv.filters,
                 a_steps: [rows.advance * width * conv.filters, taps.advance * conv.filters, 1],
-                b: panel,
+                b: panels,
                 b_at: (rows.first * conv.kernel[1] + taps.first) * tap,
+                b_panel: conv.mirrored().taps() * COLUMNS,
                 b_steps: [rows.step * conv.kernel[1] * tap, taps.step * tap, COLUMNS],
             };
-            let to = &mut dx[(phase + column * across) * channels..];
-            let (start, stride) = (Start::Bias(bias), across * channels);
-            Product { tile, start, relu, to, stride, columns: left }.compute::<L>(count);
+            let to = &mut ends.to[(phase + column * across) * ends.stride..];
+            let ends = Ends { to, stride: across * ends.stride, ..ends };
+            Product { tile, ends }.compute::<L>(pixels, count);
         }
     }
 }
@@ -163,7 +173,7 @@ fn group_gradient<L: Lanes>(
     for outer in 0..counts[0] * counts[1] {
         let (i, j) = (outer / counts[1], outer % counts[1]);
         for (tap, count) in even_parts(counts[2], L::ROWS) {
-            for channel in (0..filters).step_by(COLUMNS) {
+            for (channel, panels) in panels_of::<L>(filters) {
                 let tile = Tile {
                     counts: [rows, 1, columns],
                     a: image,
@@ -172,12 +182,13 @@ fn group_gradient<L: Lanes>(
                     a_steps: [conv.strides[0] * width, 0, conv.strides[1] * inputs],
                     b: framed,
                     b_at: conv.framed_index(0, 0) + first + channel,
+                    b_panel: COLUMNS,
                     b_steps: [framed_width, 0, channels],
                 };
                 let to = &mut kernel[(outer * counts[2] + tap) * channels + first + channel..];
-                let (start, columns) = (Start::Sum, filters - channel);
-                Product { tile, start, relu: false, to, stride: channels, columns }
-                    .compute::<L>(count);
+                let (start, relu, columns) = (Start::Sum, false, filters - channel);
+                let ends = Ends { start, relu, to, stride: channels, panel: COLUMNS, columns };
+                Product { tile, ends }.compute::<L>(count, panels);
             }
         }
     }

@@ -8,8 +8,8 @@
 use super::{GAP, PLACES, TransformInputs, Winograd};
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
-    COLUMNS, Kernel, Lanes, Product, Start, Tile, Vector, load_columns, load_rows, store_rows,
-    unrolled, vectorized,
+    COLUMNS, Ends, Kernel, Lanes, Product, Start, Tile, Vector, load_columns, load_rows, panels_of,
+    store_rows, unrolled, vectorized,
 };
 
 /// Floats of a panel's row at all places.
@@ -148,7 +148,7 @@ fn add_products<L: Lanes>(
 ) {
     let (channels, depth, width) = (this.input[2], this.depth(), this.width());
     for (c, rows, times) in even_runs(channels, L::ROWS) {
-        for filter in (0..width).step_by(COLUMNS) {
+        for (filter, panels) in panels_of::<L>(width) {
             let tile = Tile {
                 counts: [1, 1, count],
                 a: inputs,
@@ -157,14 +157,15 @@ fn add_products<L: Lanes>(
                 a_steps: [0, 0, depth],
                 b: spread,
                 b_at: filter,
+                b_panel: COLUMNS,
                 b_steps: [0, 0, width],
             };
-            let to = &mut sums[c * width + filter..];
-            let (start, stride, columns) = (Start::Sum, width, COLUMNS);
+            let (start, to) = (Start::Sum, &mut sums[c * width + filter..]);
+            let (stride, columns) = (width, width - filter);
+            let ends = Ends { start, relu: false, to, stride, panel: COLUMNS, columns };
             let place = [count * depth + GAP, count * width + GAP, channels * width];
             let (times, next) = ([PLACES, times], [place, [rows, 0, rows * width]]);
-            Product { tile, start, relu: false, to, stride, columns }
-                .repeat::<L>(rows, times, next);
+            Product { tile, ends }.repeat::<L>([rows, panels], times, next);
         }
     }
 }
