@@ -1,6 +1,7 @@
 //! From layers to what the emitted code does: fused operations, and where everything lies.
 
 mod apart;
+mod conv;
 mod ops;
 mod plan;
 mod predict;
@@ -14,11 +15,10 @@ use crate::ir::{Model, Shape};
 use crate::layer::Kind;
 
 pub use apart::{Apart, View, apart};
+pub(crate) use conv::{convolution, framed, settings};
 pub use ops::lower;
 #[allow(unused_imports, reason = "for kinds of layer to come")]
-pub(crate) use ops::{
-    array, convolution, elementwise, float, framed, image_op, panels, separate, settings, softmax,
-};
+pub(crate) use ops::{array, elementwise, float, image_op, panels, separate, softmax};
 pub use plan::{Backward, Buffer, Field, Plan, Pull, Step, plan, plan_with};
 pub use predict::{Call, Folded, Place, Predict, Slot};
 

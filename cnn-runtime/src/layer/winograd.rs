@@ -25,9 +25,9 @@ const PLACES: usize = 16;
 /// first cache has room for fewer lines than there are places.
 const GAP: usize = COLUMNS;
 
-/// Tiles that are worked on together, if a row of tiles is not longer: their transforms stay in the
-/// second-level cache.
-const BLOCK: usize = 64;
+/// Floats of a place's tiles that are worked on together, if a row of tiles does not have more: the tiles of
+/// all places share the first-level cache with what is made of them.
+const BLOCK: usize = 512;
 
 /// A convolution's sizes.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +66,9 @@ impl Winograd {
         self.input[2].next_multiple_of(COLUMNS)
     }
 
-    const fn rows_in_block(&self) -> usize {
-        let rows = BLOCK / self.tiles[1];
+    /// Rows of tiles that are worked on together: as many as make `tiles`, at least one.
+    const fn rows_of(&self, tiles: usize) -> usize {
+        let rows = tiles / self.tiles[1];
         if rows == 0 {
             1
         } else if rows < self.tiles[0] {
@@ -75,6 +76,11 @@ impl Winograd {
         } else {
             self.tiles[0]
         }
+    }
+
+    /// The same for outputs.
+    const fn rows_in_block(&self) -> usize {
+        self.rows_of(BLOCK / self.depth())
     }
 
     /// Floats of scratch: a block's tiles, transformed, and what a tile's panels make of them.

@@ -12,6 +12,10 @@ use crate::kernel::simd::{
     store_rows, unrolled, vectorized,
 };
 
+/// Tiles that are worked on together, if a row of tiles is not longer: the longer the sums over them, the
+/// rarer they are read and written. The transforms stay in the second-level cache.
+const BLOCK: usize = 64;
+
 /// Floats of a panel's row at all places.
 pub(in crate::layer) const SUMS: usize = PLACES * COLUMNS;
 
@@ -26,7 +30,7 @@ impl Winograd {
 
     /// Floats of scratch: a block's tiles of inputs and of the outputs' gradients, transformed.
     pub const fn gradient_scratch(&self) -> usize {
-        let tiles = self.rows_in_block() * self.tiles[1];
+        let tiles = self.rows_of(BLOCK) * self.tiles[1];
         PLACES * (tiles * (self.depth() + self.width()) + 2 * GAP)
     }
 
@@ -88,7 +92,7 @@ fn kernel_gradient_body<L: Lanes>(
     sums: &mut [f32],
     scratch: &mut [f32],
 ) {
-    let step = this.rows_in_block();
+    let step = this.rows_of(BLOCK);
     for first in (0..this.tiles[0]).step_by(step) {
         let count = step.min(this.tiles[0] - first) * this.tiles[1];
         let (inputs, spread) = scratch.split_at_mut(PLACES * (count * this.depth() + GAP));
