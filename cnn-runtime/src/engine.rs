@@ -4,7 +4,6 @@ use std::fmt;
 use std::ops::{AddAssign, Range};
 
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewD};
-use rayon::prelude::*;
 
 use crate::buffer::{Buffer, Floats, Storage};
 use crate::data::{Examples, Inputs, Targets};
@@ -14,6 +13,7 @@ use crate::model::{Model, load, load_one, tensor};
 use crate::network::{Defaults, LossKind, Network, Pass, Regularizer, Shards, Team};
 use crate::optimizer::{Optimizer, OptimizerKind};
 use crate::regularizer;
+use crate::team::{awake, share};
 
 /// Sums over images.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -160,6 +160,10 @@ impl<'m, N: Network> Trainer<'m, N> {
     /// # Panics
     /// If there are more than the batch size, or an index or a class is out of range.
     pub fn step(&mut self, examples: &Examples<'_>, indices: &[usize]) -> Totals {
+        awake(|| self.step_once(examples, indices))
+    }
+
+    fn step_once(&mut self, examples: &Examples<'_>, indices: &[usize]) -> Totals {
         let moves = Self::moves_at_once();
         let totals = self.learn(examples, indices, moves);
         let (weights, packed) = self.model.stored_mut();
@@ -354,16 +358,13 @@ fn sweep<N: Network>(
     count: usize,
     turn: impl Fn(usize, usize, &mut [f32], &mut [f32]) -> Totals + Sync,
 ) {
-    floats
-        .par_chunks_mut(Trainer::<N>::STRIDE)
-        .zip(&mut totals[..count.div_ceil(N::SHARD)])
-        .enumerate()
-        .with_max_len(1)
-        .for_each(|(shard, (arena, totals))| {
-            let (arena, tape) = arena.split_at_mut(N::SHARD_ARENA);
-            let first = shard * N::SHARD;
-            *totals = turn(first, (count - first).min(N::SHARD), arena, tape);
-        });
+    let totals = &mut totals[..count.div_ceil(N::SHARD)];
+    let shards = floats.chunks_mut(Trainer::<N>::STRIDE).zip(totals).enumerate();
+    share(shards, |(shard, (arena, totals))| {
+        let (arena, tape) = arena.split_at_mut(N::SHARD_ARENA);
+        let first = shard * N::SHARD;
+        *totals = turn(first, (count - first).min(N::SHARD), arena, tape);
+    });
 }
 
 impl<N: Network> fmt::Debug for Trainer<'_, N> {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Mutex;
 
 use ndarray::{Array2, ArrayViewD, IxDyn};
-use rayon::prelude::*;
 
 use crate::buffer::{Buffer, Floats, Storage};
 use crate::data::{ExamplesError, Inputs};
@@ -12,6 +11,7 @@ use crate::initializer;
 use crate::kernel::elementwise;
 use crate::network::{Network, Team};
 use crate::rng::Rng;
+use crate::team::share;
 
 /// A compiled network `N` with its weights.
 pub struct Model<N: Network> {
@@ -145,12 +145,13 @@ impl<N: Network> Model<N> {
             arenas = Buffer::zeroed(count * stride);
         }
         for (wave, items) in items.chunks_mut(count * together * each).enumerate() {
-            items
-                .par_chunks_mut(together * each)
-                .zip(arenas.par_chunks_exact_mut(stride))
-                .with_max_len(1)
-                .enumerate()
-                .for_each(|(i, (items, arena))| work((wave * count + i) * together, items, arena));
+            let arenas = arenas.chunks_exact_mut(stride);
+            share(
+                items.chunks_mut(together * each).zip(arenas).enumerate(),
+                |(i, (items, arena))| {
+                    work((wave * count + i) * together, items, arena);
+                },
+            );
         }
         if let Ok(mut left) = self.arenas.lock() {
             *left = arenas;

@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::buffer::Buffer;
 use crate::kernel::rmsprop::{self, Rule};
+use crate::team::share;
 
 /// Weights that one task updates.
-const TASK: usize = 16 * 1024;
+const TASK: usize = 2 * 1024;
 
 /// An optimizer and its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,13 +68,12 @@ impl Optimizer {
     pub fn step(&mut self, weights: &mut [f32], gradients: &[f32], ranges: &[Range<usize>]) {
         let rule = self.rule();
         for range in ranges {
-            weights[range.clone()]
-                .par_chunks_mut(TASK)
-                .zip(gradients[range.clone()].par_chunks(TASK))
-                .zip(self.squares()[range.clone()].par_chunks_mut(TASK))
-                .for_each(|((weights, gradients), squares)| {
-                    rmsprop::step(rule, weights, gradients, squares);
-                });
+            let weights = weights[range.clone()].chunks_mut(TASK);
+            let all = weights.zip(gradients[range.clone()].chunks(TASK));
+            let all = all.zip(self.squares()[range.clone()].chunks_mut(TASK));
+            share(all, |((weights, gradients), squares)| {
+                rmsprop::step(rule, weights, gradients, squares);
+            });
         }
     }
 

@@ -1,8 +1,11 @@
 //! Work for several threads.
 
+use std::hint;
 use std::ops::Range;
-
-use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Who computes a layer's output for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +34,123 @@ impl Team {
     }
 }
 
-/// Calls `work(i, chunk i)` for each `len` floats, in parallel. Not generic, so that rayon's machinery is
-/// compiled once, not for each loop.
+/// Calls `work` for each of `items` on rayon's current threads, no more than there are cores, of which each takes the next when it is done
+/// with one: the calling thread from the front, others from the back, so that in phase after phase most
+/// items meet the thread whose cache holds them.
+///
+/// Threads wait awake for the last items. To go to sleep at the end of each phase and to be woken for the next
+/// takes longer than many phases.
+pub(crate) fn share<I>(items: I, work: impl Fn(I::Item) + Sync)
+where
+    I: DoubleEndedIterator + ExactSizeIterator + Send,
+{
+    let count = items.len();
+    let threads = rayon::current_num_threads().min(cores()).min(count);
+    if threads <= 1 {
+        return items.for_each(work);
+    }
+    let (left, done) = (Mutex::new(items), AtomicUsize::new(0));
+    on_each(threads, true, &|front| {
+        let next = || {
+            let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+            if front { left.next() } else { left.next_back() }
+        };
+        while let Some(item) = next() {
+            // Counted even where `work` panics, which then comes out of rayon.
+            let _count = Count(&done);
+            work(item);
+        }
+        wait(&done, count);
+    });
+}
+
+/// Adds one at the end of its life.
+struct Count<'a>(&'a AtomicUsize);
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Calls `work(whether this is the calling thread)` on this thread and on those that are free, at most
+/// `threads`.
+fn on_each(threads: usize, first: bool, work: &(dyn Fn(bool) + Sync)) {
+    if threads <= 1 {
+        return work(first);
+    }
+    let half = threads / 2;
+    rayon::join(|| on_each(threads - half, first, work), || on_each(half, false, work));
+}
+
+/// How long a thread looks whether others are done, before it lets other processes have its core, and before
+/// it goes to sleep.
+const PATIENCE: [Duration; 2] = [Duration::from_micros(100), Duration::from_millis(2)];
+
+/// Waits until `done` is `count`, or for a while.
+fn wait(done: &AtomicUsize, count: usize) {
+    let is_done = || done.load(Ordering::Acquire) >= count;
+    let start = Instant::now();
+    while !is_done() {
+        match start.elapsed() {
+            time if time < PATIENCE[0] => (0..32).for_each(|_| hint::spin_loop()),
+            time if time < PATIENCE[1] => thread::yield_now(),
+            _ => return,
+        }
+    }
+}
+
+/// Cores that this process may use.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Runs `work` while other threads of the pool, no more than there are cores, look for parts of it without
+/// going to sleep in between.
+pub(crate) fn awake<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let others = rayon::current_num_threads().min(cores()) - 1;
+    let done = AtomicBool::new(false);
+    let first = || {
+        let _done = Done(&done);
+        work()
+    };
+    rayon::join(first, || look(others, &done)).0
+}
+
+/// True at the end of its life.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Lets so many threads look for work until `done`, or until there is none for a while.
+fn look(threads: usize, done: &AtomicBool) {
+    if threads > 1 {
+        let half = threads / 2;
+        rayon::join(|| look(threads - half, done), || look(half, done));
+        return;
+    }
+    let mut last = Instant::now();
+    while threads > 0 && !done.load(Ordering::Acquire) && last.elapsed() < PATIENCE[1] {
+        match rayon::yield_now() {
+            Some(rayon::Yield::Executed) => last = Instant::now(),
+            _ => (0..32).for_each(|_| hint::spin_loop()),
+        }
+    }
+}
+
+/// Calls `work(i, chunk i)` for each `len` floats, in parallel. Not generic: it is compiled once, not for each
+/// loop.
 pub(crate) fn for_each_chunk(
     floats: &mut [f32],
     len: usize,
     work: &(dyn Fn(usize, &mut [f32]) + Sync),
 ) {
-    floats.par_chunks_mut(len).enumerate().for_each(|(i, chunk)| work(i, chunk));
+    share(floats.chunks_mut(len).enumerate(), |(i, chunk)| work(i, chunk));
 }
 
 /// Calls `part(rows, their floats of y, half of the scratch)` for the rows before `middle` and for the

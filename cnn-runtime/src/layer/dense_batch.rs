@@ -3,7 +3,6 @@
 //! keeps its part of them. The optimizer's step is part of the way back.
 
 use ndarray::{ArrayViewMut3, Axis};
-use rayon::prelude::*;
 
 use super::Dense;
 use crate::exchange::Exchange;
@@ -15,7 +14,7 @@ use crate::kernel::rmsprop;
 use crate::kernel::simd::{COLUMNS, PANELS};
 use crate::network::{Pass, Rows};
 use crate::optimizer::Learner;
-use crate::team::for_each_chunk;
+use crate::team::{for_each_chunk, share};
 
 /// Panels of units of which one task makes the outputs: a tile's.
 const TASK_PANELS: usize = PANELS;
@@ -58,14 +57,13 @@ impl Dense {
         // The inputs' gradients come later.
         let Parts { x: panels, y, dx: live, .. } = self.parts(exchange);
         let panels = &mut panels[..groups * COLUMNS * self.inputs];
-        let lists = live.par_chunks_exact_mut(live_len(self.inputs));
-        panels.par_chunks_exact_mut(self.inputs * COLUMNS).zip(lists).enumerate().for_each(
-            |(group, (panel, live))| {
-                let rows = sixteen(x, self.inputs, group);
-                transpose_panel(&rows, panel);
-                list_live(&rows, live);
-            },
-        );
+        let lists = live.chunks_exact_mut(live_len(self.inputs));
+        let all = panels.chunks_exact_mut(self.inputs * COLUMNS).zip(lists).enumerate();
+        share(all, |(group, (panel, live))| {
+            let rows = sixteen(x, self.inputs, group);
+            transpose_panel(&rows, panel);
+            list_live(&rows, live);
+        });
         let live = &*live;
         let packed = &packed[self.at.packed..][..self.packed_len()];
         let (kernel, bias) = packed.split_at(panels_len(self.inputs, self.units));
@@ -131,7 +129,7 @@ impl Dense {
                 products::backward(kernel, self.units, panels, &mut dx[..rows * COLUMNS]);
             }
         };
-        let dx = dx.par_chunks_exact_mut(images * COLUMNS);
+        let dx = dx.chunks_exact_mut(images * COLUMNS);
         let tensor = self.at.weights..self.at.weights + self.kernel_len();
         let part = COLUMNS * self.units;
         let Learner { weights, packed, gradients, squares, rule } = learner;
@@ -140,28 +138,21 @@ impl Dense {
             let shape = (self.units.div_ceil(COLUMNS), self.inputs, COLUMNS);
             let mut packed =
                 ArrayViewMut3::from_shape(shape, packed).expect("as long as its panels");
-            let packed = packed.axis_chunks_iter_mut(Axis(1), COLUMNS).into_par_iter();
-            weights[tensor.clone()]
-                .par_chunks_mut(part)
-                .zip(squares[tensor].par_chunks_mut(part))
-                .zip(packed)
-                .zip(dx)
-                .enumerate()
-                .for_each(|(p, (((weights, squares), packed), dx))| {
-                    back(weights, dx);
-                    let outer = Outer { first: p * COLUMNS, ..outer };
-                    products::descend(outer, rule, weights, squares, packed);
-                });
+            let packed = packed.axis_chunks_iter_mut(Axis(1), COLUMNS);
+            let kernel = weights[tensor.clone()].chunks_mut(part);
+            let all = kernel.zip(squares[tensor].chunks_mut(part)).zip(packed).zip(dx).enumerate();
+            share(all, |(p, (((weights, squares), packed), dx))| {
+                back(weights, dx);
+                let outer = Outer { first: p * COLUMNS, ..outer };
+                products::descend(outer, rule, weights, squares, packed);
+            });
         } else {
-            gradients[tensor.clone()]
-                .par_chunks_mut(part)
-                .zip(weights[tensor].par_chunks(part))
-                .zip(dx)
-                .enumerate()
-                .for_each(|(p, ((gradients, weights), dx))| {
-                    back(weights, dx);
-                    products::gradients(Outer { first: p * COLUMNS, ..outer }, gradients);
-                });
+            let kernel = weights[tensor.clone()].chunks(part);
+            let all = gradients[tensor].chunks_mut(part).zip(kernel).zip(dx).enumerate();
+            share(all, |(p, ((gradients, weights), dx))| {
+                back(weights, dx);
+                products::gradients(Outer { first: p * COLUMNS, ..outer }, gradients);
+            });
         }
         if self.bias {
             self.step_bias(dy, learner);

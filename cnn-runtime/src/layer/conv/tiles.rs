@@ -1,12 +1,11 @@
 //! A convolution's way back by Winograd's algorithm.
 
-use rayon::prelude::*;
-
 use super::{Conv2D, TASK};
 use crate::kernel::elementwise;
 use crate::kernel::simd::COLUMNS;
 use crate::layer::winograd::gradient::{self, Outputs};
 use crate::layer::winograd::{self, Winograd};
+use crate::team::share;
 
 impl Conv2D {
     /// Winograd's sizes for the input's gradient.
@@ -74,20 +73,25 @@ impl Conv2D {
         let (kernel, bias) = gradients.split_at_mut(9 * channels * filters);
         let width = filters.next_multiple_of(COLUMNS);
         let mut taps = kernel.chunks_exact_mut(channels * filters);
-        let mut tap = || taps.next().unwrap_or_default().par_chunks_exact_mut(filters);
-        let taps = (tap(), tap(), tap(), tap(), tap(), tap(), tap(), tap(), tap());
-        let rows = taps.into_par_iter().with_min_len(TASK.div_ceil(9 * filters)).enumerate();
-        rows.for_each(|(c, (a, b, d, e, f, g, h, i, j))| {
+        let together = TASK.div_ceil(9 * filters);
+        let mut tap = || taps.next().unwrap_or_default().chunks_mut(together * filters);
+        let tasks = tap().zip(tap()).zip(tap()).zip(tap()).zip(tap());
+        let tasks = tasks.zip(tap()).zip(tap()).zip(tap()).zip(tap()).enumerate();
+        share(tasks, |(task, ((((((((a, b), d), e), f), g), h), i), j))| {
             let mut taps = [a, b, d, e, f, g, h, i, j];
-            for filter in (0..filters).step_by(COLUMNS) {
-                let (mut sums, mut turned) = ([0.0; gradient::SUMS], [0.0; gradient::TAPS]);
-                for shard in shards.clone() {
-                    gradient::add_places(&shard[c * width + filter..], channels * width, &mut sums);
-                }
-                gradient::turn_back(&sums, &mut turned);
-                let count = COLUMNS.min(filters - filter);
-                for (tap, turned) in taps.iter_mut().zip(turned.chunks_exact(COLUMNS)) {
-                    tap[filter..filter + count].copy_from_slice(&turned[..count]);
+            for channel in 0..taps[0].len() / filters {
+                let from = (task * together + channel) * width;
+                for filter in (0..filters).step_by(COLUMNS) {
+                    let (mut sums, mut turned) = ([0.0; gradient::SUMS], [0.0; gradient::TAPS]);
+                    for shard in shards.clone() {
+                        gradient::add_places(&shard[from + filter..], channels * width, &mut sums);
+                    }
+                    gradient::turn_back(&sums, &mut turned);
+                    let count = COLUMNS.min(filters - filter);
+                    for (tap, turned) in taps.iter_mut().zip(turned.chunks_exact(COLUMNS)) {
+                        let to = &mut tap[channel * filters + filter..][..count];
+                        to.copy_from_slice(&turned[..count]);
+                    }
                 }
             }
         });
