@@ -171,3 +171,59 @@ pub(crate) fn in_two(
     };
     rayon::join(|| part(0..middle, upper, left), || part(middle..rows, lower, right));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn pool(threads: usize) -> rayon::ThreadPool {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
+    }
+
+    #[test]
+    fn every_item_is_shared_once() {
+        for threads in [1, 2, 3, 16] {
+            for count in [0, 1, 2, 7, 100] {
+                let mut times = vec![0; count];
+                pool(threads).install(|| {
+                    awake(|| {
+                        for _ in 0..50 {
+                            share(times.iter_mut(), |times| *times += 1);
+                        }
+                    });
+                });
+                assert_eq!(times, vec![50; count], "{count} items on {threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn work_may_be_shared_again() {
+        let mut rows = vec![[0; 5]; 9];
+        pool(3).install(|| {
+            share(rows.iter_mut(), |row| share(row.iter_mut(), |number| *number += 1));
+        });
+        assert_eq!(rows, vec![[1; 5]; 9]);
+    }
+
+    #[test]
+    fn a_panic_comes_out_and_the_pool_goes_on() {
+        let (pool, count) = (pool(2), AtomicUsize::new(0));
+        for bad in 0..8 {
+            let run = || {
+                awake(|| {
+                    share(0..8, |i| {
+                        assert_ne!(i, bad, "as asked");
+                        count.fetch_add(1, Ordering::Relaxed);
+                    });
+                });
+            };
+            assert!(catch_unwind(AssertUnwindSafe(|| pool.install(run))).is_err(), "{bad}");
+        }
+        let before = count.load(Ordering::Relaxed);
+        pool.install(|| share(0..8, |_| _ = count.fetch_add(1, Ordering::Relaxed)));
+        assert_eq!(count.load(Ordering::Relaxed), before + 8);
+    }
+}

@@ -5,9 +5,9 @@ use super::simd::{
     COLUMNS, Ends, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, panels_of, vectorized,
 };
 
-/// Terms of a sum that are worked off before the next rows: 256 rows of a panel fill half of a
+/// Terms of a sum that are worked off before the next rows: 128 rows of two panels fill half of a
 /// common first-level cache.
-pub(super) const DEPTH: usize = 256;
+pub(super) const DEPTH: usize = 128;
 
 /// Cuts `count` into parts of at most `most` whose sizes differ by at most one: (start, size).
 #[inline(always)]
@@ -190,6 +190,9 @@ impl Block<'_> {
 /// Rows that are too few to hide the latency of a sum.
 const FEW: usize = 2;
 
+/// Their terms that are listed before they are worked off.
+const LISTED: usize = 256;
+
 /// A row at a time, and up to eight panels at a time: what counts is how fast the panels stream in. Rows of
 /// panels that a zero of `x` would meet are not read.
 #[inline(always)]
@@ -202,10 +205,10 @@ fn multiply_few<L: Lanes>(
     y: &mut [f32],
     columns: usize,
 ) {
-    let [mut live, mut values] = [[0.0; DEPTH + LIST_SLACK]; 2];
+    let [mut live, mut values] = [[0.0; LISTED + LIST_SLACK]; 2];
     for (x, y) in x.chunks_exact(inner).zip(y.chunks_exact_mut(columns)) {
-        for from in (0..inner).step_by(DEPTH) {
-            let depth = (inner - from).min(DEPTH);
+        for from in (0..inner).step_by(LISTED) {
+            let depth = (inner - from).min(LISTED);
             let len = L::pick(None, 0, &x[from..from + depth], &mut live, &mut values);
             let most = RowTimesPanels::most::<L>();
             for first in (0..columns).step_by(most * COLUMNS) {

@@ -1,17 +1,18 @@
 //! `Conv2D`, relu and `MaxPooling2D` as one: the convolution's output is never stored, and the way
 //! back visits only the one place in each window that won.
 
+mod patches;
+
 use super::conv::convolve_row;
 use super::winograd::{self, Winograd};
 use super::{At, Conv2D};
-use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::{
     COLUMNS, Distances, Ends, GroupsMut, LANES, LIST_SLACK, Lanes, Left, Listed, Patch, Pixels,
     SCATTERED, STOPPED, Short, Sink, Start, Vector, Windows, gather, list, scatter, store_rows,
     total, unrolled, vectorized,
 };
-use crate::team::{Team, for_each_chunk, in_two};
+use crate::team::{Team, in_two};
 
 /// The most places in a window.
 pub const MAX_WINDOW: usize = STOPPED as usize;
@@ -141,20 +142,6 @@ impl ConvPool {
         self.conv.pack(weights, packed);
     }
 
-    /// Lays its weights out for `backward`.
-    pub fn transpose(&self, weights: &[f32], transposed: &mut [f32]) {
-        let (filters, run) = (self.conv.filters, self.conv.kernel[1] * self.conv.input[2]);
-        let kernel = &weights[self.conv.at.weights..][..self.conv.taps() * filters];
-        let transposed = &mut transposed[self.conv.at.transposed..][..self.transposed_len()];
-        for (o, patch) in transposed.chunks_exact_mut(self.patch()).enumerate() {
-            for (i, row) in patch.chunks_exact_mut(self.run()).enumerate() {
-                for (r, value) in row[..run].iter_mut().enumerate() {
-                    *value = kernel[(i * run + r) * filters + o];
-                }
-            }
-        }
-    }
-
     /// One image. `route`, of `y`'s shape, takes what `backward` must know: the winner's place in
     /// its window, as bits, or a mark where the relu stops the gradient.
     pub fn forward(
@@ -225,32 +212,6 @@ impl ConvPool {
         };
         let gradients = &mut gradients[self.conv.at.gradients..][..self.gradients_len()];
         backward(self, patches, x, route, dy, dx, gradients, scratch);
-    }
-
-    /// Adds up the shards' gradients, in their order.
-    pub fn weight_gradients<'a>(
-        &self,
-        shards: impl Iterator<Item = &'a [f32]> + Clone + Sync,
-        gradients: &mut [f32],
-    ) {
-        let (filters, run) = (self.conv.filters, self.conv.kernel[1] * self.conv.input[2]);
-        let shards = shards.map(|shard| &shard[self.conv.at.gradients..][..self.gradients_len()]);
-        let gradients = &mut gradients[self.conv.at.weights..][..self.weights_len()];
-        gradients.fill(0.0);
-        let (kernel, bias) = gradients.split_at_mut(self.conv.taps() * filters);
-        for_each_chunk(kernel, run * filters, &|i, kernel| {
-            for shard in shards.clone() {
-                for (r, row) in kernel.chunks_exact_mut(filters).enumerate() {
-                    let place = i * self.run() + r;
-                    for (value, patch) in row.iter_mut().zip(shard.chunks_exact(self.patch())) {
-                        *value += patch[place];
-                    }
-                }
-            }
-        });
-        for shard in shards {
-            elementwise::add(bias, &shard[filters * self.patch()..][..bias.len()]);
-        }
     }
 
     /// Whether the gradients of all channels are sorted by the patches that they meet: for short ones
@@ -445,8 +406,8 @@ fn pool_rows<L: Lanes>(
     for row in 0..height {
         for (i, values) in rows.chunks_exact_mut(width).take(down).enumerate() {
             let (start, relu, columns) = (Start::Bias(bias), conv.relu, COLUMNS);
-            let ends = Ends { start, relu, to: values, stride: COLUMNS, panel: 0, columns };
-            convolve_row::<L>(conv, image, panel, 1, row * down + i, ends);
+            let mut ends = Ends { start, relu, to: values, stride: COLUMNS, panel: 0, columns };
+            convolve_row::<L>(conv, image, panel, 1, row * down + i, &mut ends);
         }
         for column in 0..columns {
             let at = |place| place / across * width + (column * across + place % across) * COLUMNS;

@@ -33,7 +33,7 @@ fn convolve_body<L: Lanes>(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut
         for (filter, count) in panels_of::<L>(filters) {
             let panels = &panels[filter * conv.taps()..];
             for row in 0..rows {
-                let ends = Ends {
+                let mut ends = Ends {
                     start: Start::Bias(&bias[filter..]),
                     relu: conv.relu,
                     to: &mut y[row * columns * channels + first + filter..],
@@ -41,7 +41,7 @@ fn convolve_body<L: Lanes>(conv: &Conv2D, packed: &[f32], image: &[f32], y: &mut
                     panel: COLUMNS,
                     columns: filters - filter,
                 };
-                convolve_row::<L>(conv, image, panels, count, row, ends);
+                convolve_row::<L>(conv, image, panels, count, row, &mut ends);
             }
         }
     }
@@ -55,7 +55,7 @@ pub(in crate::layer) fn convolve_row<L: Lanes>(
     panels: &[f32],
     count: usize,
     row: usize,
-    ends: Ends<'_>,
+    ends: &mut Ends<'_>,
 ) {
     let (counts, a_steps) = conv.tap_loops();
     let (width, inputs) = (conv.padded()[1], conv.input[2]);
@@ -71,7 +71,7 @@ pub(in crate::layer) fn convolve_row<L: Lanes>(
             b_panel: conv.taps() * COLUMNS,
             b_steps: [counts[1] * counts[2] * COLUMNS, counts[2] * COLUMNS, COLUMNS],
         };
-        let ends = Ends { to: &mut ends.to[column * ends.stride..], ..ends };
+        let ends = Ends { to: &mut ends.to[column * ends.stride..], ..*ends };
         Product { tile, ends }.compute::<L>(rows, count);
     }
 }
@@ -92,7 +92,7 @@ fn convolve_back_body<L: Lanes>(
         for (input, count) in panels_of::<L>(inputs) {
             let panels = &panels[input * mirrored.taps()..];
             for row in 0..rows {
-                let ends = Ends {
+                let mut ends = Ends {
                     start: Start::Bias(&bias[input..]),
                     relu,
                     to: &mut dx[row * columns * channels + first + input..],
@@ -100,7 +100,7 @@ fn convolve_back_body<L: Lanes>(
                     panel: COLUMNS,
                     columns: inputs - input,
                 };
-                convolve_back_row::<L>(conv, framed, panels, count, row, ends);
+                convolve_back_row::<L>(conv, framed, panels, count, row, &mut ends);
             }
         }
     }
@@ -115,7 +115,7 @@ fn convolve_back_row<L: Lanes>(
     panels: &[f32],
     count: usize,
     row: usize,
-    ends: Ends<'_>,
+    ends: &mut Ends<'_>,
 ) {
     let ([_, columns, _], [_, filters]) = (conv.input, conv.group());
     let (width, across, tap) = (conv.mirrored().input[1], conv.strides[1], filters * COLUMNS);
@@ -138,7 +138,7 @@ fn convolve_back_row<L: Lanes>(
                 b_steps: [rows.step * conv.kernel[1] * tap, taps.step * tap, COLUMNS],
             };
             let to = &mut ends.to[(phase + column * across) * ends.stride..];
-            let ends = Ends { to, stride: across * ends.stride, ..ends };
+            let ends = Ends { to, stride: across * ends.stride, ..*ends };
             Product { tile, ends }.compute::<L>(pixels, count);
         }
     }
