@@ -7,7 +7,7 @@ use crate::kernel::rmsprop::{self, Rule};
 use crate::team::share;
 
 /// Weights that one task updates.
-const TASK: usize = 2 * 1024;
+const TASK: usize = 16 * 1024;
 
 /// An optimizer and its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]

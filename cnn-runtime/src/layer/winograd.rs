@@ -15,6 +15,7 @@ use crate::kernel::simd::{
     COLUMNS, Ends, Kernel, Lanes, PANELS, Product, Sink, Start, Tile, Vector, load_rows, panels_of,
     relu_rows, store_rows, unrolled, vectorized,
 };
+use crate::team::for_each_chunk;
 
 pub(super) mod gradient;
 
@@ -95,14 +96,14 @@ impl Winograd {
         kernel: usize,
         channels: usize,
         filters: usize,
-        tap: impl Fn(usize, usize, usize) -> f32,
+        tap: impl Fn(usize, usize, usize) -> f32 + Sync,
         bias: &[f32],
         packed: &mut [f32],
     ) {
         let (panel_len, places) = (Self::panel_len(kernel, channels), kernel * kernel);
         let (panels, packed_bias) = packed.split_at_mut(filters.div_ceil(COLUMNS) * panel_len);
         packed_bias[..bias.len()].copy_from_slice(bias);
-        for (p, panel) in panels.chunks_exact_mut(panel_len).enumerate() {
+        for_each_chunk(panels, panel_len, &|p, panel| {
             let first = p * COLUMNS;
             let mut taps = [0.0; 9 * COLUMNS];
             for c in 0..channels {
@@ -115,7 +116,7 @@ impl Winograd {
                 }
                 transform_kernels(kernel, &taps, &mut panel[c * COLUMNS..], channels * COLUMNS);
             }
-        }
+        });
     }
 }
 
