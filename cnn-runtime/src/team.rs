@@ -34,12 +34,12 @@ impl Team {
     }
 }
 
-/// Calls `work` for each of `items` on rayon's current threads, no more than there are cores, of which each takes the next when it is done
-/// with one: the calling thread from the front, others from the back, so that in phase after phase most
-/// items meet the thread whose cache holds them.
+/// Calls `work` for each of `items` on rayon's current threads, no more than there are cores. Each takes the
+/// next item when it is done with one: the calling thread from the front, others from the back, so that in
+/// phase after phase most items meet the thread whose cache holds them.
 ///
-/// Threads wait awake for the last items. To go to sleep at the end of each phase and to be woken for the next
-/// takes longer than many phases.
+/// Threads wait awake for the last items: to go to sleep at the end of a phase and to be woken for the next
+/// takes tens of microseconds, longer than some phases.
 pub(crate) fn share<I>(items: I, work: impl Fn(I::Item) + Sync)
 where
     I: DoubleEndedIterator + ExactSizeIterator + Send,
@@ -83,21 +83,23 @@ fn on_each(threads: usize, first: bool, work: &(dyn Fn(bool) + Sync)) {
     rayon::join(|| on_each(threads - half, first, work), || on_each(half, false, work));
 }
 
-/// How long a thread looks whether others are done, before it lets other processes have its core, and before
-/// it goes to sleep.
+/// How long a thread waits awake before it lets other processes have its core, and before it gives up.
 const PATIENCE: [Duration; 2] = [Duration::from_micros(100), Duration::from_millis(2)];
+
+/// Waits a moment; false if that was long enough `since` then.
+fn pause(since: Instant) -> bool {
+    match since.elapsed() {
+        time if time < PATIENCE[0] => (0..32).for_each(|_| hint::spin_loop()),
+        time if time < PATIENCE[1] => thread::yield_now(),
+        _ => return false,
+    }
+    true
+}
 
 /// Waits until `done` is `count`, or for a while.
 fn wait(done: &AtomicUsize, count: usize) {
-    let is_done = || done.load(Ordering::Acquire) >= count;
     let start = Instant::now();
-    while !is_done() {
-        match start.elapsed() {
-            time if time < PATIENCE[0] => (0..32).for_each(|_| hint::spin_loop()),
-            time if time < PATIENCE[1] => thread::yield_now(),
-            _ => return,
-        }
-    }
+    while done.load(Ordering::Acquire) < count && pause(start) {}
 }
 
 /// Cores that this process may use.
@@ -110,6 +112,9 @@ fn cores() -> usize {
 /// going to sleep in between.
 pub(crate) fn awake<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let others = rayon::current_num_threads().min(cores()) - 1;
+    if others == 0 {
+        return work();
+    }
     let done = AtomicBool::new(false);
     let first = || {
         let _done = Done(&done);
@@ -135,10 +140,11 @@ fn look(threads: usize, done: &AtomicBool) {
         return;
     }
     let mut last = Instant::now();
-    while threads > 0 && !done.load(Ordering::Acquire) && last.elapsed() < PATIENCE[1] {
-        match rayon::yield_now() {
-            Some(rayon::Yield::Executed) => last = Instant::now(),
-            _ => (0..32).for_each(|_| hint::spin_loop()),
+    while !done.load(Ordering::Acquire) {
+        if rayon::yield_now() == Some(rayon::Yield::Executed) {
+            last = Instant::now();
+        } else if !pause(last) {
+            return;
         }
     }
 }
