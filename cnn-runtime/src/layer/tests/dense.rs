@@ -32,9 +32,9 @@ impl Entry {
     }
 }
 
-/// Also around the depth of a block of products (256) and the rows of a task (48).
+/// Also around the depth of a block of products (128; of one row 256) and the rows of a task (48).
 pub(super) fn table() -> Vec<Entry> {
-    const INPUTS: [usize; 7] = [47, 48, 49, 97, 255, 256, 257];
+    const INPUTS: [usize; 10] = [47, 48, 49, 97, 127, 128, 129, 255, 256, 257];
     let mut table = Vec::new();
     let sizes = CHANNELS.into_iter().chain(INPUTS);
     let batches = WIDTHS.into_iter().chain([8, 9, 15, 16, 17]);
