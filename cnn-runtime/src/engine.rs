@@ -65,8 +65,9 @@ impl Settings {
 
 /// A model in training. Everything that a step needs is allocated here, once.
 ///
-/// Steps run on rayon's current threads: call them inside [`rayon::ThreadPool::install`] to choose
-/// how many, and to keep even rayon from allocating. The number never shows in a result.
+/// Steps run on rayon's current threads, no more than there are cores: call them inside
+/// [`rayon::ThreadPool::install`] to choose how many, and to keep even rayon from allocating. The number
+/// never shows in a result. Threads that have nothing to do during a step wait awake for up to 2 ms.
 pub struct Trainer<'m, N: Network> {
     model: &'m mut Model<N>,
     settings: Settings,

@@ -11,7 +11,7 @@ use crate::initializer;
 use crate::kernel::elementwise;
 use crate::network::{Network, Team};
 use crate::rng::Rng;
-use crate::team::share;
+use crate::team::{share, threads};
 
 /// A compiled network `N` with its weights.
 pub struct Model<N: Network> {
@@ -112,7 +112,7 @@ impl<N: Network> Model<N> {
         let mut all = Array2::zeros((images, outputs));
         let rows = all.as_slice_mut().expect("a new array is contiguous");
         // Each image's outputs are the same in any company, so that threads may share evenly.
-        let together = images.div_ceil(rayon::current_num_threads()).clamp(1, N::TOGETHER);
+        let together = images.div_ceil(threads()).clamp(1, N::TOGETHER);
         let team = if images == 1 { Team::current() } else { Team::One };
         self.sweep(rows, outputs, together, |first, rows, arena| {
             let count = rows.len() / outputs;
@@ -136,8 +136,7 @@ impl<N: Network> Model<N> {
         work: impl Fn(usize, &mut [T], &mut [f32]) + Sync,
     ) {
         let stride = together * N::SINGLE_ARENA;
-        let count =
-            rayon::current_num_threads().min((items.len() / each).div_ceil(together)).max(1);
+        let count = threads().min((items.len() / each).div_ceil(together)).max(1);
         // Of several calls at a time one finds the arenas that the last has left.
         let left = self.arenas.lock().map(|mut left| std::mem::take(&mut *left));
         let mut arenas = left.unwrap_or_default();

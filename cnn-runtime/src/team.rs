@@ -2,7 +2,7 @@
 
 use std::hint;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,23 +34,37 @@ impl Team {
     }
 }
 
-/// Calls `work` for each of `items` on rayon's current threads, no more than there are cores. Each takes the
-/// next item when it is done with one: the calling thread from the front, others from the back, so that in
-/// phase after phase most items meet the thread whose cache holds them.
+/// Calls `work` for each of `items` on [`threads`]. Each takes the next item when it is done with one: the
+/// calling thread from the front, others from the back, so that in phase after phase most items meet the
+/// thread whose cache holds them.
 ///
 /// Threads wait awake for the last items: to go to sleep at the end of a phase and to be woken for the next
-/// takes tens of microseconds, longer than some phases.
+/// takes tens of microseconds, longer than some phases. `work` may share items in its turn; a thread that
+/// meets the outer work while it waits for the inner is then held for as long as threads wait.
 pub(crate) fn share<I>(items: I, work: impl Fn(I::Item) + Sync)
 where
     I: DoubleEndedIterator + ExactSizeIterator + Send,
 {
+    share_on(threads(), items, work);
+}
+
+/// Threads that work is shared among: rayon's current ones, no more than there are cores.
+pub(crate) fn threads() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    let cores = *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from));
+    rayon::current_num_threads().min(cores)
+}
+
+fn share_on<I>(threads: usize, items: I, work: impl Fn(I::Item) + Sync)
+where
+    I: DoubleEndedIterator + ExactSizeIterator + Send,
+{
     let count = items.len();
-    let threads = rayon::current_num_threads().min(cores()).min(count);
-    if threads <= 1 {
+    if threads.min(count) <= 1 {
         return items.for_each(work);
     }
     let (left, done) = (Mutex::new(items), AtomicUsize::new(0));
-    on_each(threads, true, &|front| {
+    on_each(threads.min(count), true, &|front| {
         let next = || {
             let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
             if front { left.next() } else { left.next_back() }
@@ -60,7 +74,8 @@ where
             let _count = Count(&done);
             work(item);
         }
-        wait(&done, count);
+        let start = Instant::now();
+        while done.load(Ordering::Acquire) < count && pause(start) {}
     });
 }
 
@@ -83,70 +98,45 @@ fn on_each(threads: usize, first: bool, work: &(dyn Fn(bool) + Sync)) {
     rayon::join(|| on_each(threads - half, first, work), || on_each(half, false, work));
 }
 
-/// How long a thread waits awake before it lets other processes have its core, and before it gives up.
-const PATIENCE: [Duration; 2] = [Duration::from_micros(100), Duration::from_millis(2)];
+/// How long a waiting thread keeps its core to itself.
+const BUSY: Duration = Duration::from_micros(100);
 
-/// Waits a moment; false if that was long enough `since` then.
+/// How long it stays awake. Nothing waits without this end, which makes work inside work safe.
+const AWAKE: Duration = Duration::from_millis(2);
+
+/// A moment of waiting; false, at once, if a thread that waits `since` then has stayed awake long enough.
 fn pause(since: Instant) -> bool {
     match since.elapsed() {
-        time if time < PATIENCE[0] => (0..32).for_each(|_| hint::spin_loop()),
-        time if time < PATIENCE[1] => thread::yield_now(),
+        time if time < BUSY => (0..8).for_each(|_| hint::spin_loop()),
+        time if time < AWAKE => thread::yield_now(),
         _ => return false,
     }
     true
 }
 
-/// Waits until `done` is `count`, or for a while.
-fn wait(done: &AtomicUsize, count: usize) {
-    let start = Instant::now();
-    while done.load(Ordering::Acquire) < count && pause(start) {}
-}
-
-/// Cores that this process may use.
-fn cores() -> usize {
-    static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
-}
-
-/// Runs `work` while other threads of the pool, no more than there are cores, look for parts of it without
-/// going to sleep in between.
+/// Runs `work` while one other thread of the pool looks for parts of it without going to sleep in between.
+///
+/// Only one: a thread that looks would take the places of others, which are still waking up.
 pub(crate) fn awake<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let others = rayon::current_num_threads().min(cores()) - 1;
-    if others == 0 {
+    if threads() <= 1 {
         return work();
     }
-    let done = AtomicBool::new(false);
+    let done = AtomicUsize::new(0);
     let first = || {
-        let _done = Done(&done);
+        let _count = Count(&done);
         work()
     };
-    rayon::join(first, || look(others, &done)).0
-}
-
-/// True at the end of its life.
-struct Done<'a>(&'a AtomicBool);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
-}
-
-/// Lets so many threads look for work until `done`, or until there is none for a while.
-fn look(threads: usize, done: &AtomicBool) {
-    if threads > 1 {
-        let half = threads / 2;
-        rayon::join(|| look(threads - half, done), || look(half, done));
-        return;
-    }
-    let mut last = Instant::now();
-    while !done.load(Ordering::Acquire) {
-        if rayon::yield_now() == Some(rayon::Yield::Executed) {
-            last = Instant::now();
-        } else if !pause(last) {
-            return;
+    let look = || {
+        let mut last = Instant::now();
+        while done.load(Ordering::Acquire) == 0 {
+            if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                last = Instant::now();
+            } else if !pause(last) {
+                return;
+            }
         }
-    }
+    };
+    rayon::join(first, look).0
 }
 
 /// Calls `work(i, chunk i)` for each `len` floats, in parallel. Not generic: it is compiled once, not for each
@@ -196,7 +186,7 @@ mod tests {
                 pool(threads).install(|| {
                     awake(|| {
                         for _ in 0..50 {
-                            share(times.iter_mut(), |times| *times += 1);
+                            share_on(threads, times.iter_mut(), |times| *times += 1);
                         }
                     });
                 });
@@ -209,18 +199,18 @@ mod tests {
     fn work_may_be_shared_again() {
         let mut rows = vec![[0; 5]; 9];
         pool(3).install(|| {
-            share(rows.iter_mut(), |row| share(row.iter_mut(), |number| *number += 1));
+            share_on(3, rows.iter_mut(), |row| share_on(3, row.iter_mut(), |number| *number += 1));
         });
         assert_eq!(rows, vec![[1; 5]; 9]);
     }
 
     #[test]
     fn a_panic_comes_out_and_the_pool_goes_on() {
-        let (pool, count) = (pool(2), AtomicUsize::new(0));
+        let (pool, count) = (pool(3), AtomicUsize::new(0));
         for bad in 0..8 {
             let run = || {
                 awake(|| {
-                    share(0..8, |i| {
+                    share_on(3, 0..8, |i| {
                         assert_ne!(i, bad, "as asked");
                         count.fetch_add(1, Ordering::Relaxed);
                     });
@@ -229,7 +219,7 @@ mod tests {
             assert!(catch_unwind(AssertUnwindSafe(|| pool.install(run))).is_err(), "{bad}");
         }
         let before = count.load(Ordering::Relaxed);
-        pool.install(|| share(0..8, |_| _ = count.fetch_add(1, Ordering::Relaxed)));
+        pool.install(|| share_on(3, 0..8, |_| _ = count.fetch_add(1, Ordering::Relaxed)));
         assert_eq!(count.load(Ordering::Relaxed), before + 8);
     }
 }

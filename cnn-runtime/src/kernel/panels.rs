@@ -1,11 +1,12 @@
-//! Panels of sixteen images: which of their rows hold anything, and products that read only these.
+//! Panels of sixteen columns out of rows, images most of all: which of a panel's rows hold anything, and products
+//! that read only these.
 
 use std::ops::Range;
 
 use super::matmul::even_parts;
 use super::simd::{COLUMNS, Ends, LIST_SLACK, Lanes, LiveProduct, Product, Tile, vectorized};
 
-/// Up to sixteen rows of equal length, of which a panel has the columns.
+/// Up to sixteen rows of equal length, which become the columns of a panel.
 pub(crate) struct Sixteen<'a> {
     rows: [&'a [f32]; COLUMNS],
     count: usize,
@@ -23,7 +24,7 @@ impl<'a> Sixteen<'a> {
         these
     }
 
-    /// Writes a panel as long as the rows; zeros where there are fewer than sixteen.
+    /// Writes a panel of as many rows as these are long; columns of zeros where there are fewer than sixteen.
     #[inline(always)]
     pub(super) fn turn<L: Lanes>(&self, panel: &mut [f32]) {
         let rows = &self.rows[..self.count];

@@ -1,4 +1,5 @@
-//! The three products of a dense layer over a whole batch, of which each task does one panel.
+//! The three products of a dense layer over a whole batch, of which each task does a part: some panels of
+//! units on the way forward, sixteen inputs on the way back.
 //!
 //! Images lie in panels of sixteen, with a row of sixteen numbers for each input or unit: both
 //! factors of every product are then read side by side, whatever the layer's width.

@@ -16,7 +16,7 @@ use crate::network::{Pass, Rows};
 use crate::optimizer::Learner;
 use crate::team::{for_each_chunk, share};
 
-/// Panels of units of which one task makes the outputs: a tile's.
+/// Panels of units of which one task makes the outputs: as many as the largest tile has.
 const TASK_PANELS: usize = PANELS;
 
 /// Its part of the exchange.

@@ -27,7 +27,7 @@ const PLACES: usize = 16;
 const GAP: usize = COLUMNS;
 
 /// Floats of a place's tiles that are worked on together, if a row of tiles does not have more: the tiles of
-/// all places share the first-level cache with what is made of them.
+/// all places take 32 KiB, about a first-level cache.
 const BLOCK: usize = 512;
 
 /// A convolution's sizes.
@@ -79,7 +79,7 @@ impl Winograd {
         }
     }
 
-    /// The same for outputs.
+    /// Rows of tiles that [`convolve`] takes at a time.
     const fn rows_in_block(&self) -> usize {
         self.rows_of(BLOCK / self.depth())
     }

@@ -42,6 +42,7 @@ impl OfTile for LiveProduct<'_> {
     #[inline(always)]
     fn run<L: Lanes, const R: usize, const P: usize>(self) {
         let Self { live, images, panels, panel_len, first, mut ends } = self;
+        const { assert!(L::Wide::LEN == COLUMNS) };
         assert!(first + R <= COLUMNS);
         let last = panels.len().saturating_sub((P - 1) * panel_len);
         let inputs = images.len().min(last) / COLUMNS;

@@ -1,5 +1,7 @@
 //! A convolution's way back by Winograd's algorithm.
 
+use ndarray::{ArrayView1, ArrayViewMut3, Axis, s};
+
 use super::{Conv2D, TASK};
 use crate::kernel::elementwise;
 use crate::kernel::simd::COLUMNS;
@@ -72,25 +74,24 @@ impl Conv2D {
         let (channels, filters) = (self.input[2], self.filters);
         let (kernel, bias) = gradients.split_at_mut(9 * channels * filters);
         let width = filters.next_multiple_of(COLUMNS);
-        let mut taps = kernel.chunks_exact_mut(channels * filters);
+        let kernel = ArrayViewMut3::from_shape((9, channels, filters), kernel);
+        let mut kernel = kernel.expect("as long as its taps");
         let together = TASK.div_ceil(9 * filters);
-        let mut tap = || taps.next().unwrap_or_default().chunks_mut(together * filters);
-        let tasks = tap().zip(tap()).zip(tap()).zip(tap()).zip(tap());
-        let tasks = tasks.zip(tap()).zip(tap()).zip(tap()).zip(tap()).enumerate();
-        share(tasks, |(task, ((((((((a, b), d), e), f), g), h), i), j))| {
-            let mut taps = [a, b, d, e, f, g, h, i, j];
-            for channel in 0..taps[0].len() / filters {
-                let from = (task * together + channel) * width;
+        let tasks = kernel.axis_chunks_iter_mut(Axis(1), together).enumerate();
+        share(tasks, |(task, mut kernel)| {
+            for (channel, mut taps) in (task * together..).zip(kernel.axis_iter_mut(Axis(1))) {
                 for filter in (0..filters).step_by(COLUMNS) {
                     let (mut sums, mut turned) = ([0.0; gradient::SUMS], [0.0; gradient::TAPS]);
                     for shard in shards.clone() {
-                        gradient::add_places(&shard[from + filter..], channels * width, &mut sums);
+                        let sixteen = &shard[channel * width + filter..];
+                        gradient::add_places(sixteen, channels * width, &mut sums);
                     }
                     gradient::turn_back(&sums, &mut turned);
                     let count = COLUMNS.min(filters - filter);
-                    for (tap, turned) in taps.iter_mut().zip(turned.chunks_exact(COLUMNS)) {
-                        let to = &mut tap[channel * filters + filter..][..count];
-                        to.copy_from_slice(&turned[..count]);
+                    let turned = turned.chunks_exact(COLUMNS);
+                    for (mut tap, turned) in taps.outer_iter_mut().zip(turned) {
+                        let mut to = tap.slice_mut(s![filter..filter + count]);
+                        to.assign(&ArrayView1::from(&turned[..count]));
                     }
                 }
             }

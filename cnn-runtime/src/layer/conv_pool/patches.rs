@@ -55,20 +55,23 @@ impl ConvPool {
         share(some, |(group, mut kernel)| {
             let (first, count) = (group * COLUMNS, kernel.ncols());
             let mut sums = [[0.0; TOGETHER]; COLUMNS];
-            for place in (0..len).step_by(TOGETHER) {
-                let places = TOGETHER.min(len - place);
+            for first_place in (0..len).step_by(TOGETHER) {
+                let places = TOGETHER.min(len - first_place);
                 sums.as_flattened_mut().fill(0.0);
                 for shard in shards.clone() {
                     let patches = shard[first * len..].chunks_exact(len).take(count);
                     for (sums, patch) in sums.iter_mut().zip(patches) {
-                        elementwise::add(&mut sums[..places], &patch[place..place + places]);
+                        elementwise::add(
+                            &mut sums[..places],
+                            &patch[first_place..first_place + places],
+                        );
                     }
                 }
                 for at in (0..places).step_by(COLUMNS) {
                     let columns = COLUMNS.min(places - at);
                     let rows = sums[..count].iter().map(|sums| &sums[at..at + columns]);
                     for (turned, place) in
-                        turn(rows, columns).iter().zip(place + at..place + places)
+                        turn(rows, columns).iter().zip(first_place + at..first_place + places)
                     {
                         let (row, column) = (place / self.run(), place % self.run());
                         if column < row_len {
