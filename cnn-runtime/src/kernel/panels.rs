@@ -48,43 +48,38 @@ impl<'a> Sixteen<'a> {
         }
     }
 
-    /// Lists, as `u32` bits, how many columns are not zero in all rows, and then which, in [`live_len`]
-    /// floats.
+    /// Lists, as `u32` bits, in how many columns a row is not zero, and then which, in [`live_len`] floats.
     #[inline(always)]
     pub(super) fn list_live<L: Lanes>(&self, live: &mut [f32]) {
-        let rows = &self.rows[..self.count];
-        let (squares, last) = self.rows[0].as_chunks::<COLUMNS>();
-        let whole = squares.len() * COLUMNS;
         let (count, list) = live.split_at_mut(1);
         let (mut len, mut picked) = (0, [0.0; 2 * COLUMNS]);
-        let mut pick = |first: usize, any: [u32; COLUMNS]| {
-            let mut floats = [0.0; COLUMNS];
-            floats.iter_mut().zip(any).for_each(|(to, any)| *to = f32::from_bits(any));
-            len += L::pick(None, first as u32, &floats, &mut list[len..], &mut picked);
-        };
+        let width = self.rows[0].len();
+        let whole = width - width % COLUMNS;
         for first in (0..whole).step_by(COLUMNS) {
-            let mut any = [0; COLUMNS];
-            for row in rows {
-                any_bits(&mut any, &row[first..first + COLUMNS]);
-            }
-            pick(first, any);
+            // Not one call for both: here the compiler knows the number of columns.
+            let some = self.some(first, COLUMNS);
+            len += L::pick(None, first as u32, &some, &mut list[len..], &mut picked);
         }
-        if !last.is_empty() {
-            let mut any = [0; COLUMNS];
-            for row in rows {
-                any_bits(&mut any, &row[whole..]);
-            }
-            pick(whole, any);
+        if whole < width {
+            let some = self.some(whole, width - whole);
+            len += L::pick(None, whole as u32, &some, &mut list[len..], &mut picked);
         }
         count[0] = f32::from_bits(len as u32);
     }
-}
 
-/// Of each float all bits but the sign, which a zero may have.
-#[inline(always)]
-fn any_bits(any: &mut [u32; COLUMNS], row: &[f32]) {
-    for (any, x) in any.iter_mut().zip(row) {
-        *any |= x.to_bits() & !(1 << 31);
+    /// For `columns` columns from `first` on a float that is zero if all rows are.
+    #[inline(always)]
+    fn some(&self, first: usize, columns: usize) -> [f32; COLUMNS] {
+        let mut any = [0; COLUMNS];
+        for row in &self.rows[..self.count] {
+            for (any, x) in any.iter_mut().zip(&row[first..first + columns]) {
+                // All bits but the sign, which a zero may have.
+                *any |= x.to_bits() & !(1 << 31);
+            }
+        }
+        let mut some = [0.0; COLUMNS];
+        some.iter_mut().zip(any).for_each(|(some, any)| *some = f32::from_bits(any));
+        some
     }
 }
 
@@ -92,8 +87,7 @@ vectorized! {
     /// Writes one panel: its columns are the rows, and zeros where there are fewer.
     pub(crate) fn transpose_panel(rows: &Sixteen<'_>, panel: &mut [f32]) = transpose_panel_body;
 
-    /// Lists, as `u32` bits, how many columns are not zero in all rows, and then which, in [`live_len`]
-    /// floats.
+    /// Lists, as `u32` bits, in how many columns a row is not zero, and then which, in [`live_len`] floats.
     pub(crate) fn list_live(rows: &Sixteen<'_>, live: &mut [f32]) = list_live_body;
 }
 

@@ -1,7 +1,7 @@
 //! Parts of a dense kernel's gradient, and at once the optimizer's step over them: the gradient never
 //! leaves the first-level cache.
 
-use super::tile::{OfSize, OfTile, tile};
+use super::tile::{OfSize, OfTile, by_part_of_sixteen, tile};
 use super::{
     COLUMNS, Kernel, Lanes, Listed, PANELS, Tile, Vector, load_columns, prefetch, store_rows,
     unrolled,
@@ -30,22 +30,12 @@ impl Descent<'_> {
     /// Does `rows` rows, at most `L::ROWS`: [`even_parts`](crate::kernel::matmul::even_parts) of sixteen,
     /// or the last rows of a layer, one by one. As many panels as there are columns for, up to `L::PANELS`.
     #[inline(always)]
-    pub(crate) fn go<L: Lanes>(mut self, rows: usize) {
+    pub(crate) fn go<L: Lanes>(self, rows: usize) {
         let panels = self.columns.div_ceil(COLUMNS).min(L::PANELS);
-        match (rows, panels) {
-            (8, 2) if const { L::ROWS == 8 && L::PANELS == 2 } => {
-                L::call(OfSize::<_, 8, 2>(self));
-            }
-            (8, 1) if const { L::ROWS == 8 } => L::call(OfSize::<_, 8, 1>(self)),
-            (6, 1) if const { L::ROWS == 6 } => L::call(OfSize::<_, 6, 1>(self)),
-            (5, 1) if const { L::ROWS == 6 } => L::call(OfSize::<_, 5, 1>(self)),
-            (2, 1) if const { L::ROWS == 2 } => L::call(OfSize::<_, 2, 1>(self)),
-            _ => {
-                for row in 0..rows {
-                    for panel in 0..panels {
-                        L::call(OfSize::<_, 1, 1>(self.part(row, panel)));
-                    }
-                }
+        let Some(mut left) = by_part_of_sixteen::<L, _>(self, [rows, panels]) else { return };
+        for row in 0..rows {
+            for panel in 0..panels {
+                L::call(OfSize::<_, 1, 1>(left.part(row, panel)));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Products of dense layers from those inputs alone that are not zero: relu leaves few, and pictures have
 //! margins. What is left out would add zeros.
 
-use super::tile::{OfSize, OfTile, load_columns, relu_rows, store_rows};
+use super::tile::{OfTile, by_part_of_sixteen, load_columns, relu_rows, store_rows};
 use super::{COLUMNS, Ends, Kernel, Lanes, Start, Vector, unrolled};
 
 /// Sixteen images by some panels of units, from inputs that are not zero in all of the images.
@@ -25,16 +25,8 @@ impl LiveProduct<'_> {
     /// made, by `panels` panels.
     #[inline(always)]
     pub(crate) fn compute<L: Lanes>(self, rows: usize, panels: usize) {
-        match (rows, panels) {
-            (8, 1) if const { L::ROWS == 8 } => L::call(OfSize::<_, 8, 1>(self)),
-            (8, 2) if const { L::ROWS == 8 && L::PANELS == 2 } => {
-                L::call(OfSize::<_, 8, 2>(self));
-            }
-            (6, 1) if const { L::ROWS == 6 } => L::call(OfSize::<_, 6, 1>(self)),
-            (5, 1) if const { L::ROWS == 6 } => L::call(OfSize::<_, 5, 1>(self)),
-            (2, 1) if const { L::ROWS == 2 } => L::call(OfSize::<_, 2, 1>(self)),
-            _ => unreachable!("{rows} rows are no part of sixteen"),
-        }
+        let left = by_part_of_sixteen::<L, _>(self, [rows, panels]);
+        assert!(left.is_none(), "{rows} rows are no part of sixteen");
     }
 }
 

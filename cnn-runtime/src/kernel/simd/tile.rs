@@ -284,6 +284,21 @@ pub(super) fn by_size<L: Lanes>(work: impl OfTile, [rows, panels]: [usize; 2]) {
     dispatch!(1 2 3 4 5 6 7 8);
 }
 
+/// The same for rows of which [`even_parts`](crate::kernel::matmul::even_parts) of sixteen are made; other
+/// numbers of them make no functions, and `work` is given back.
+#[inline(always)]
+pub(super) fn by_part_of_sixteen<L: Lanes, W: OfTile>(work: W, size: [usize; 2]) -> Option<W> {
+    match (size[0], size[1]) {
+        (8, 2) if const { L::ROWS == 8 && L::PANELS == 2 } => L::call(OfSize::<_, 8, 2>(work)),
+        (8, 1) if const { L::ROWS == 8 } => L::call(OfSize::<_, 8, 1>(work)),
+        (6, 1) if const { L::ROWS == 6 } => L::call(OfSize::<_, 6, 1>(work)),
+        (5, 1) if const { L::ROWS == 6 } => L::call(OfSize::<_, 5, 1>(work)),
+        (2, 1) if const { L::ROWS == 2 } => L::call(OfSize::<_, 2, 1>(work)),
+        _ => return Some(work),
+    }
+    None
+}
+
 pub(super) struct OfSize<W, const R: usize, const P: usize>(pub W);
 
 impl<L: Lanes, W: OfTile, const R: usize, const P: usize> Kernel<L> for OfSize<W, R, P> {
