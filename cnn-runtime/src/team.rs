@@ -199,7 +199,13 @@ mod tests {
     fn work_may_be_shared_again() {
         let mut rows = vec![[0; 5]; 9];
         pool(3).install(|| {
-            share_on(3, rows.iter_mut(), |row| share_on(3, row.iter_mut(), |number| *number += 1));
+            share_on(3, rows.iter_mut(), |row| {
+                share_on(3, row.iter_mut(), |number| {
+                    // Long enough for other threads to wake up and take part.
+                    thread::sleep(Duration::from_millis(1));
+                    *number += 1;
+                });
+            });
         });
         assert_eq!(rows, vec![[1; 5]; 9]);
     }
