@@ -39,6 +39,11 @@ fn calls(work: impl FnOnce()) -> usize {
     change.allocations + change.reallocations + change.deallocations
 }
 
+/// The same at its fewest: while a test starts, its harness allocates now and then too.
+fn fewest_calls(work: impl Fn()) -> usize {
+    (0..20).map(|_| calls(&work)).min().unwrap_or(0)
+}
+
 /// Does `work` a few times, then counts.
 fn calls_after_warm_up(mut work: impl FnMut()) -> usize {
     (0..WARM_UP).for_each(|_| work());
@@ -76,9 +81,9 @@ fn check<N: Network>(pools: &[ThreadPool], examples: &Examples<'_>, image: &[f32
 fn predictions_and_training_steps_do_not_allocate() {
     let elsewhere = || drop(std::thread::spawn(|| black_box(vec![1_u8; 100])).join());
     let here = || drop(black_box(Box::new(1)));
-    assert_eq!(calls(here), 2, "the counter counts one allocation and its end");
-    let thread_alone = calls(|| drop(std::thread::spawn(|| ()).join()));
-    assert!(calls(elsewhere) >= thread_alone + 2, "the counter counts other threads");
+    assert_eq!(fewest_calls(here), 2, "the counter counts one allocation and its end");
+    let thread_alone = fewest_calls(|| drop(std::thread::spawn(|| ()).join()));
+    assert!(fewest_calls(elsewhere) >= thread_alone + 2, "the counter counts other threads");
 
     // Alive until the end, since threads that start or end allocate.
     let pools = [1, 2].map(|threads| pool(threads, 2 << 20));
