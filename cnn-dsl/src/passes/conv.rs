@@ -10,7 +10,12 @@ use crate::ir::{Layer, Shape};
 use crate::layer::conv::Conv2D;
 use crate::layer::pool::MaxPooling2D;
 
-fn conv_descriptor(layer: &Layer, conv: &Conv2D, relu: bool, winograd: bool) -> TokenStream {
+fn conv_descriptor(
+    layer: &Layer,
+    conv: &Conv2D,
+    relu: bool,
+    winograd: Option<Winograd>,
+) -> TokenStream {
     let (input, filters) = (array(&layer.input().0), number(conv.filters));
     let kernel = array(&conv.kernel_size);
     let settings = settings(conv.strides, conv.dilation_rate, conv.padding, conv.use_bias, relu);
@@ -18,7 +23,10 @@ fn conv_descriptor(layer: &Layer, conv: &Conv2D, relu: bool, winograd: bool) -> 
         let groups = number(conv.groups);
         quote!(.groups(#groups))
     });
-    let winograd = winograd.then(|| quote!(.winograd()));
+    let winograd = winograd.map(|winograd| match winograd.outputs {
+        2 => quote!(.winograd()),
+        _ => quote!(.winograd4()),
+    });
     quote!(Conv2D::new(#input, #filters, #kernel) #groups #settings #winograd)
 }
 
@@ -71,15 +79,21 @@ struct ConvSizes {
 /// fewer its transformations work on vectors that are partly empty.
 const WINOGRAD: u64 = PANEL;
 
-/// A convolution by Winograd's algorithm, which works on tiles of two by two outputs.
+/// Tiles of four by four outputs from which on they take less time than those of two by two: with fewer a
+/// product has too few rows for each factor that it reads.
+const FOURS: u64 = 8;
+
+/// A convolution by Winograd's algorithm.
 #[derive(Clone, Copy)]
 struct Winograd {
     /// Rows and columns.
     input: [u64; 2],
-    /// The same.
+    /// The same, as far as they are wanted.
     output: [u64; 2],
     /// The kernel's height and width.
     kernel: u64,
+    /// A tile's outputs, down and across.
+    outputs: u64,
 }
 
 impl Winograd {
@@ -97,12 +111,25 @@ impl Winograd {
             && conv.groups == 1
             && channels.min(filters) >= WINOGRAD
             && rows.min(columns) >= 4;
-        pays.then_some(Self { input: [height, width], output: [rows, columns], kernel })
+        let whole = |size: u64| if pool.is_some() { size / 2 * 2 } else { size };
+        let output = [whole(rows), whole(columns)];
+        let twos = Self { input: [height, width], output, kernel, outputs: 2 };
+        let fours = Self { outputs: 4, ..twos };
+        let tiles = |by: Self| by.tiles(output).into_iter().product::<u64>();
+        let larger = kernel == 3
+            && tiles(fours) >= FOURS
+            && tiles(fours) * fours.places() < tiles(twos) * twos.places();
+        pays.then_some(if larger { fours } else { twos })
+    }
+
+    /// Tiles that make so many outputs, down and across.
+    fn tiles(self, outputs: [u64; 2]) -> [u64; 2] {
+        outputs.map(|size| size.div_ceil(self.outputs))
     }
 
     /// Places in a transformed tile.
     fn places(self) -> u64 {
-        (self.kernel + 1).pow(2)
+        (self.outputs + self.kernel - 1).pow(2)
     }
 
     /// Floats of packed weights.
@@ -110,19 +137,22 @@ impl Winograd {
         filters.next_multiple_of(PANEL) * (self.places() * channels + 1)
     }
 
-    /// Floats of some rows of tiles, 512 channels of them or one row, and of two panels of sums.
-    fn scratch(self, tiles: [u64; 2], channels: u64, filters: u64) -> u64 {
-        let block = 512 / channels.next_multiple_of(PANEL);
-        self.block(block, tiles, [channels, filters.min(2 * PANEL)])
+    /// Floats of some rows of tiles, of which each place has 512 or 256 floats or one row, and of two panels
+    /// of sums.
+    fn scratch(self, outputs: [u64; 2], channels: u64, filters: u64) -> u64 {
+        let floats = if self.places() > 16 { 256 } else { 512 };
+        let block = floats / channels.next_multiple_of(PANEL);
+        self.block(block, outputs, [channels, filters.min(2 * PANEL)])
     }
 
     /// The same for a kernel's gradient: 64 tiles of channels and of filters.
-    fn gradient_scratch(self, tiles: [u64; 2], group: [u64; 2]) -> u64 {
-        self.block(64, tiles, group)
+    fn gradient_scratch(self, group: [u64; 2]) -> u64 {
+        self.block(64, self.output, group)
     }
 
     /// Floats of as many rows of tiles as make `block`, at least one, with gaps.
-    fn block(self, block: u64, [down, across]: [u64; 2], group: [u64; 2]) -> u64 {
+    fn block(self, block: u64, outputs: [u64; 2], group: [u64; 2]) -> u64 {
+        let [down, across] = self.tiles(outputs);
         let rows = (block / across).clamp(1, down);
         let channels: u64 = group.iter().map(|count| count.next_multiple_of(PANEL)).sum();
         self.places() * (rows * across * channels + 2 * PANEL)
@@ -166,18 +196,17 @@ impl ConvSizes {
         let Some(winograd) = self.back() else {
             return self.padded + self.framed + PANEL;
         };
-        let tiles = |sizes: [u64; 2]| sizes.map(|size| size.div_ceil(2));
         let (Winograd { input, output, .. }, [channels, filters]) = (winograd, self.group);
         let masked = if relu { output[0] * output[1] * filters } else { 0 };
-        let kernel = winograd.gradient_scratch(tiles(output), self.group);
-        masked + kernel.max(winograd.scratch(tiles(input), filters, channels))
+        let kernel = winograd.gradient_scratch(self.group);
+        masked + kernel.max(winograd.scratch(input, filters, channels))
     }
 
     /// Of a shard's gradients without the bias.
     fn gradients(&self) -> u64 {
         let [channels, filters] = self.group;
         match self.back() {
-            Some(_) => 16 * channels * filters.next_multiple_of(PANEL),
+            Some(winograd) => winograd.places() * channels * filters.next_multiple_of(PANEL),
             None => self.places * channels * filters * self.groups,
         }
     }
@@ -192,10 +221,7 @@ impl ConvSizes {
 
     fn forward_scratch(&self) -> u64 {
         match self.winograd {
-            Some(winograd) => {
-                let tiles = winograd.output.map(|size| size.div_ceil(2));
-                winograd.scratch(tiles, self.group[0], self.group[1])
-            }
+            Some(winograd) => winograd.scratch(winograd.output, self.group[0], self.group[1]),
             None if self.is_padded => self.padded,
             None => 0,
         }
@@ -241,7 +267,7 @@ pub(super) fn convolution_by(
         scratch: [sizes.forward_scratch(), sizes.backward_scratch(relu)],
         needs: Needs { input: true, output: true, ..Needs::default() },
         part: if relu { Part::Other } else { Part::Convolution },
-        ..image_op(layer, "Conv2D", conv_descriptor(layer, conv, relu, sizes.winograd.is_some()))
+        ..image_op(layer, "Conv2D", conv_descriptor(layer, conv, relu, sizes.winograd))
     }
 }
 
@@ -257,13 +283,11 @@ pub(super) fn conv_pool(
     let row = (conv.kernel_size[1] * layer.input().last()).next_multiple_of(LANES);
     let patch = conv.kernel_size[0] * row;
     let places = output.0[0] * output.0[1];
-    let conv_descriptor = conv_descriptor(layer, conv, relu, sizes.winograd.is_some());
+    let conv_descriptor = conv_descriptor(layer, conv, relu, sizes.winograd);
     let window = array(&pool.pool_size);
-    let forward_scratch = match sizes.winograd {
-        Some(winograd) => {
-            winograd.scratch([output.0[0], output.0[1]], sizes.group[0], conv.filters)
-        }
-        None => sizes.forward_scratch() + pool.pool_size[0] * layer.output.0[1] * PANEL,
+    let rows = match sizes.winograd {
+        Some(_) => 0,
+        None => pool.pool_size[0] * layer.output.0[1] * PANEL,
     };
     // Where patches are long, gradients are sorted by them.
     let groups = 2 * (places * (pool.pool_size[0] * pool.pool_size[1] + conv.filters) + PANEL);
@@ -280,7 +304,7 @@ pub(super) fn conv_pool(
             gradients: conv.filters * (patch + 1),
             ..Sizes::default()
         }),
-        scratch: [forward_scratch, backward_scratch],
+        scratch: [sizes.forward_scratch() + rows, backward_scratch],
         needs: Needs { input: true, route: true, ..Needs::default() },
         ..image_op(layer, "ConvPool", quote!(ConvPool::new(#conv_descriptor, #window)))
     }

@@ -1,7 +1,7 @@
 //! `Conv2D`: correlation over height and width, channels last.
 
 use super::At;
-use super::winograd::{self, Winograd};
+use super::winograd::{self, Form, Winograd};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{pack_panel, panels_len};
 use crate::kernel::simd::COLUMNS;
@@ -33,7 +33,7 @@ pub struct Conv2D {
     padding: [usize; 4],
     bias: bool,
     pub(super) relu: bool,
-    winograd: bool,
+    winograd: Option<Form>,
     pub(super) at: At,
 }
 
@@ -66,7 +66,7 @@ impl Conv2D {
             padding: [0; 4],
             bias: true,
             relu: false,
-            winograd: false,
+            winograd: None,
             at: At::START,
         }
     }
@@ -111,30 +111,43 @@ impl Conv2D {
     /// of the multiplications, forward and back, 2x2 kernels little more than half, forward alone.
     #[must_use]
     pub const fn winograd(self) -> Self {
-        let square = self.kernel[0] == self.kernel[1] && matches!(self.kernel[0], 2 | 3);
+        assert!(matches!(self.kernel[0], 2 | 3));
+        self.by(2)
+    }
+
+    /// The same with larger tiles: 3x3 kernels take a quarter of the multiplications, and rounding errors
+    /// are about twice those of the definition.
+    #[must_use]
+    pub const fn winograd4(self) -> Self {
+        assert!(self.kernel[0] == 3);
+        self.by(4)
+    }
+
+    const fn by(self, outputs: usize) -> Self {
         let dense = self.strides[0] * self.strides[1] * self.dilation[0] * self.dilation[1] == 1;
-        assert!(square && dense && self.groups == 1);
-        Self { winograd: true, ..self }
+        assert!(self.kernel[0] == self.kernel[1] && dense && self.groups == 1);
+        Self { winograd: Some(Form { outputs, kernel: self.kernel[0] }), ..self }
     }
 
     /// Its sizes for Winograd's algorithm, if that is how it goes.
     pub(super) const fn as_winograd(&self) -> Option<Winograd> {
-        if !self.winograd {
-            return None;
-        }
+        let Some(form) = self.winograd else { return None };
         let ([top, _, left, _], [rows, columns, _]) = (self.padding, self.output());
         Some(Winograd {
+            form,
             input: self.input,
             frame: [top, left],
             filters: self.filters,
-            kernel: self.kernel[0],
-            tiles: [rows.div_ceil(2), columns.div_ceil(2)],
+            windows: [rows.div_ceil(2), columns.div_ceil(2)],
         })
     }
 
-    /// Whether the way back goes by Winograd's algorithm.
-    const fn back_by_winograd(&self) -> bool {
-        self.winograd && self.kernel[0] == 3
+    /// How the way back goes by Winograd's algorithm, if it does.
+    const fn form_back(&self) -> Option<Form> {
+        match self.winograd {
+            Some(form) if form.kernel == 3 => Some(form),
+            _ => None,
+        }
     }
 
     /// Where its weights lie.
@@ -206,8 +219,8 @@ impl Conv2D {
     /// Floats of its packed weights: of each group panels of sixteen channels, and the bias.
     #[must_use]
     pub const fn packed_len(&self) -> usize {
-        if self.winograd {
-            return Winograd::packed_len(self.kernel[0], self.input[2], self.filters);
+        if let Some(form) = self.winograd {
+            return form.packed_len(self.input[2], self.filters);
         }
         self.groups * self.packed_group()
     }
@@ -226,8 +239,8 @@ impl Conv2D {
     /// Floats of its gradients in a shard: as its weights, or a kernel's at Winograd's places.
     #[must_use]
     pub const fn gradients_len(&self) -> usize {
-        if self.back_by_winograd() {
-            return Winograd::gradients_len(self.input[2], self.filters) + self.bias_len();
+        if let Some(form) = self.form_back() {
+            return form.gradients_len(self.input[2], self.filters) + self.bias_len();
         }
         self.weights_len()
     }
@@ -249,9 +262,9 @@ impl Conv2D {
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
         if let Some(winograd) = self.as_winograd()
-            && self.back_by_winograd()
+            && let Some(form) = self.form_back()
         {
-            let (kernel, input) = (winograd.gradient_scratch(), self.turned().scratch());
+            let (kernel, input) = (winograd.gradient_scratch(), self.turned(form).scratch());
             return self.masked_len() + if kernel > input { kernel } else { input };
         }
         let [rows, columns, channels] = self.mirrored().input;
@@ -279,7 +292,7 @@ impl Conv2D {
             padding: [0; 4],
             bias: false,
             relu: false,
-            winograd: self.back_by_winograd(),
+            winograd: self.form_back(),
             ..*self
         }
     }
@@ -310,10 +323,10 @@ impl Conv2D {
         let weights = &weights[self.at.weights..][..self.weights_len()];
         let (kernel, bias) = weights.split_at(self.taps() * self.filters);
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
-        if self.winograd {
+        if let Some(form) = self.winograd {
             let (channels, filters) = (self.input[2], self.filters);
             let tap = |place: usize, c, o| kernel[(place * channels + c) * filters + o];
-            return Winograd::pack(self.kernel[0], channels, filters, tap, bias, packed);
+            return form.pack([channels, filters], tap, bias, packed);
         }
         let [_, filters] = self.group();
         for (g, packed) in packed.chunks_exact_mut(self.packed_group()).enumerate() {
@@ -339,10 +352,9 @@ impl Conv2D {
         self.pack(weights, packed);
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
         let [_, filters] = self.group();
-        let (group_len, panel_len) = if self.winograd {
-            (self.packed_len(), Winograd::panel_len(self.kernel[0], self.input[2]))
-        } else {
-            (self.packed_group(), self.taps() * COLUMNS)
+        let (group_len, panel_len) = match self.winograd {
+            Some(form) => (self.packed_len(), form.panel_len(self.input[2])),
+            None => (self.packed_group(), self.taps() * COLUMNS),
         };
         for (g, packed) in packed.chunks_exact_mut(group_len).enumerate() {
             let (panels, bias) = packed.split_at_mut(group_len - filters.next_multiple_of(COLUMNS));
@@ -370,9 +382,9 @@ impl Conv2D {
         let ([height, width], [channels, filters]) = (self.kernel, self.group());
         let mirrored = self.mirrored();
         let panels = &mut transposed[self.at.transposed..][..mirrored.packed_len()];
-        if mirrored.winograd {
+        if let Some(form) = mirrored.winograd {
             let tap = |place, o, c| kernel[((8 - place) * channels + c) * filters + o];
-            return Winograd::pack(3, filters, channels, tap, &[], panels);
+            return form.pack([filters, channels], tap, &[], panels);
         }
         for (g, panels) in panels.chunks_exact_mut(mirrored.packed_group()).enumerate() {
             for (p, panel) in panels.chunks_exact_mut(mirrored.taps() * COLUMNS).enumerate() {
@@ -434,7 +446,7 @@ impl Conv2D {
     ) {
         let gradients = &mut gradients[self.at.gradients..][..self.gradients_len()];
         if let Some(winograd) = self.as_winograd()
-            && self.back_by_winograd()
+            && self.form_back().is_some()
         {
             return self.backward_tiles(&winograd, transposed, x, y, dy, dx, gradients, scratch);
         }
@@ -505,8 +517,8 @@ impl Conv2D {
     ) {
         let shards = shards.map(|shard| &shard[self.at.gradients..][..self.gradients_len()]);
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
-        if self.back_by_winograd() {
-            return self.gather_places(shards, gradients);
+        if let Some(form) = self.form_back() {
+            return self.gather_places(form, shards, gradients);
         }
         for_each_chunk(gradients, TASK, &|task, gradients| {
             gradients.fill(0.0);

@@ -125,11 +125,11 @@ impl ConvPool {
             + if self.groups() { groups } else { 0 }
     }
 
-    /// Its sizes for Winograd's algorithm, if that is how it goes: a tile for each whole window.
+    /// Its sizes for Winograd's algorithm, if that is how it goes: of whole windows.
     const fn as_winograd(&self) -> Option<Winograd> {
         let Some(winograd) = self.conv.as_winograd() else { return None };
         let [rows, columns, _] = self.output();
-        Some(Winograd { tiles: [rows, columns], ..winograd })
+        Some(Winograd { windows: [rows, columns], ..winograd })
     }
 
     /// The padded input, and what a vector may read beyond it, in whole lines of the cache.
@@ -187,8 +187,18 @@ impl ConvPool {
     /// Half of the rows on each of two threads, which have half of the scratch each.
     pub(super) fn in_two(&self, packed: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         let rows = self.output()[0];
-        in_two(rows, rows / 2, y, scratch, |rows, y, scratch| {
-            let (conv, inputs) = self.conv.rows(rows.start * self.pool[0]..rows.end * self.pool[0]);
+        let middle = self
+            .conv
+            .as_winograd()
+            .map_or(rows / 2, |winograd| winograd.form.middle(rows * self.pool[0]) / self.pool[0]);
+        in_two(rows, middle, y, scratch, |rows, y, scratch| {
+            // Rows that no window takes too: tiles that see them round their other outputs by them.
+            let end = if rows.end == self.output()[0] {
+                self.conv.output()[0]
+            } else {
+                rows.end * self.pool[0]
+            };
+            let (conv, inputs) = self.conv.rows(rows.start * self.pool[0]..end);
             Self { conv, ..*self }.forward(packed, &x[inputs], y, None, scratch);
         });
     }
@@ -281,10 +291,7 @@ fn convolve_tiles_body<L: Lanes>(
     mut pooled: Pooled<'_>,
     scratch: &mut [f32],
 ) {
-    match winograd.kernel {
-        2 => winograd::convolve::<L, 3, 9>(winograd, packed, x, scratch, &mut pooled),
-        _ => winograd::convolve::<L, 4, 16>(winograd, packed, x, scratch, &mut pooled),
-    }
+    winograd::convolve::<L>(winograd, packed, x, scratch, &mut pooled);
 }
 
 /// Where pooled windows go.

@@ -1,106 +1,88 @@
-//! Convolutions in steps of one by Winograd's algorithm. Of 3x3 kernels that is F(2x2, 3x3): tiles of 4x4
-//! inputs become tiles of 2x2 outputs with 16 multiplications where the definition takes 36; of 2x2
-//! kernels F(2x2, 2x2): tiles of 3x3 inputs, 9 multiplications where it takes 16.
+//! Convolutions in steps of one by Winograd's algorithm: `y = At [(G g Gt) * (Bt d B)] A`, summed over
+//! channels before the last step. Of 3x3 kernels F(2x2, 3x3) makes tiles of 2x2 outputs of 4x4 inputs with
+//! 16 multiplications where the definition takes 36, and F(4x4, 3x3) tiles of 4x4 outputs with 36 where it
+//! takes 144; of 2x2 kernels F(2x2, 2x2) takes 9 instead of 16.
 //!
-//! The transforms are those of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks"
-//! (2016), section 4.1: `y = At [(G g Gt) * (Bt d B)] A`, summed over channels before the last step;
-//! for 2x2 kernels `d0 g0 + d1 g1 = (d0 - d1) g0 + d1 (g0 + g1)` and the same from the other end.
-//! Their factors are 0, 1/2 and 1, so that rounding errors stay within a few times the definition's.
 //! A value that is infinite or NaN reaches all outputs of the tiles that see it.
 //!
-//! Functions of `S` and `P` work on tiles of `S` by `S` inputs, which have `P` places.
+//! Functions of `S` and `M` work on tiles of `S` by `S` inputs, which have as many places, and `M` by `M`
+//! outputs.
 
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
-    COLUMNS, Ends, Kernel, Lanes, PANELS, Product, Sink, Start, Tile, Vector, load_rows, panels_of,
-    relu_rows, store_rows, unrolled, vectorized,
+    COLUMNS, Ends, Kernel, Lanes, PANELS, Product, Sink, Start, Tile, Vector, load_columns,
+    load_rows, panels_of, relu_rows, store_rows, unrolled, vectorized,
 };
 use crate::team::for_each_chunk;
 
 pub(super) mod gradient;
+mod transforms;
 
-/// Places in a transformed tile of a 3x3 kernel.
-const PLACES: usize = 16;
+use transforms::{differences, means, totals};
 
 /// Floats between what belongs to two places: without them places lie powers of two apart, where the
 /// first cache has room for fewer lines than there are places.
 const GAP: usize = COLUMNS;
 
-/// Floats of a place's tiles that are worked on together, if a row of tiles does not have more: the tiles of
-/// all places take 32 KiB, about a first-level cache.
-const BLOCK: usize = 512;
+/// F(outputs x outputs, kernel x kernel).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    /// A tile's outputs, down and across: 2, or with 3x3 kernels 4.
+    pub outputs: usize,
+    /// The kernel's height and width: 2 or 3.
+    pub kernel: usize,
+}
 
 /// A convolution's sizes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Winograd {
+    pub form: Form,
     /// Height, width and channels, without a frame.
     pub input: [usize; 3],
     /// Zeros above and to the left; to the right and below there are as many as it takes.
     pub frame: [usize; 2],
     /// Output channels.
     pub filters: usize,
-    /// The kernel's height and width: 2 or 3.
-    pub kernel: usize,
-    /// Tiles of two by two outputs, down and across.
-    pub tiles: [usize; 2],
+    /// Windows of two by two outputs that are wanted, down and across.
+    pub windows: [usize; 2],
 }
 
-impl Winograd {
-    /// Floats of packed weights, with a bias: panels of sixteen filters, each of them place by
-    /// place.
-    pub const fn packed_len(kernel: usize, channels: usize, filters: usize) -> usize {
-        filters.div_ceil(COLUMNS) * (Self::panel_len(kernel, channels) + COLUMNS)
+impl Form {
+    /// Where `rows` outputs are cut into two parts of whole tiles.
+    pub fn middle(self, rows: usize) -> usize {
+        (rows.div_ceil(2 * self.outputs) * self.outputs).min(rows)
     }
 
-    /// Floats of a panel.
-    pub const fn panel_len(kernel: usize, channels: usize) -> usize {
-        (kernel + 1) * (kernel + 1) * channels * COLUMNS
+    /// Inputs of a tile, down and across.
+    const fn inputs(self) -> usize {
+        self.outputs + self.kernel - 1
     }
 
     /// Places in a transformed tile.
-    const fn places(&self) -> usize {
-        (self.kernel + 1) * (self.kernel + 1)
+    const fn places(self) -> usize {
+        self.inputs() * self.inputs()
     }
 
-    /// Channels in whole vectors.
-    const fn depth(&self) -> usize {
-        self.input[2].next_multiple_of(COLUMNS)
+    /// Floats of packed weights, with a bias: panels of sixteen filters, each of them place by
+    /// place.
+    pub const fn packed_len(self, channels: usize, filters: usize) -> usize {
+        filters.div_ceil(COLUMNS) * (self.panel_len(channels) + COLUMNS)
     }
 
-    /// Rows of tiles that are worked on together: as many as make `tiles`, at least one.
-    const fn rows_of(&self, tiles: usize) -> usize {
-        let rows = tiles / self.tiles[1];
-        if rows == 0 {
-            1
-        } else if rows < self.tiles[0] {
-            rows
-        } else {
-            self.tiles[0]
-        }
-    }
-
-    /// Rows of tiles that [`convolve`] takes at a time.
-    const fn rows_in_block(&self) -> usize {
-        self.rows_of(BLOCK / self.depth())
-    }
-
-    /// Floats of scratch: a block's tiles, transformed, and what a tile's panels make of them.
-    pub const fn scratch(&self) -> usize {
-        let width = self.filters.next_multiple_of(COLUMNS);
-        let width = if width < PANELS * COLUMNS { width } else { PANELS * COLUMNS };
-        self.places() * (self.rows_in_block() * self.tiles[1] * (self.depth() + width) + 2 * GAP)
+    /// Floats of a panel.
+    pub const fn panel_len(self, channels: usize) -> usize {
+        self.places() * channels * COLUMNS
     }
 
     /// Lays weights out; `tap(place in the kernel, channel, filter)`, places in row-major order.
     pub fn pack(
-        kernel: usize,
-        channels: usize,
-        filters: usize,
+        self,
+        [channels, filters]: [usize; 2],
         tap: impl Fn(usize, usize, usize) -> f32 + Sync,
         bias: &[f32],
         packed: &mut [f32],
     ) {
-        let (panel_len, places) = (Self::panel_len(kernel, channels), kernel * kernel);
+        let (panel_len, places) = (self.panel_len(channels), self.kernel * self.kernel);
         let (panels, packed_bias) = packed.split_at_mut(filters.div_ceil(COLUMNS) * panel_len);
         packed_bias[..bias.len()].copy_from_slice(bias);
         for_each_chunk(panels, panel_len, &|p, panel| {
@@ -114,78 +96,118 @@ impl Winograd {
                         *value = tap(place, c, first + column);
                     }
                 }
-                transform_kernels(kernel, &taps, &mut panel[c * COLUMNS..], channels * COLUMNS);
+                transform_kernels(self, &taps, &mut panel[c * COLUMNS..], channels * COLUMNS);
             }
         });
     }
 }
 
+impl Winograd {
+    /// Channels in whole vectors.
+    const fn depth(&self) -> usize {
+        self.input[2].next_multiple_of(COLUMNS)
+    }
+
+    /// Tiles, down and across.
+    const fn tiles(&self) -> [usize; 2] {
+        let windows = self.form.outputs / 2;
+        [self.windows[0].div_ceil(windows), self.windows[1].div_ceil(windows)]
+    }
+
+    /// Rows of tiles that are worked on together: as many as make `tiles`, at least one.
+    const fn rows_of(&self, tiles: usize) -> usize {
+        let [down, across] = self.tiles();
+        let rows = tiles / across;
+        if rows == 0 {
+            1
+        } else if rows < down {
+            rows
+        } else {
+            down
+        }
+    }
+
+    /// Rows of tiles that [`convolve`] takes at a time: the transformed tiles of all places take 32 KiB,
+    /// about a first-level cache, if a row of tiles does not take more.
+    const fn rows_in_block(&self) -> usize {
+        let floats = if self.form.places() > 16 { 256 } else { 512 };
+        self.rows_of(floats / self.depth())
+    }
+
+    /// Floats of scratch: a block's tiles, transformed, and what a tile's panels make of them.
+    pub const fn scratch(&self) -> usize {
+        let width = self.filters.next_multiple_of(COLUMNS);
+        let width = if width < PANELS * COLUMNS { width } else { PANELS * COLUMNS };
+        let tiles = self.rows_in_block() * self.tiles()[1];
+        self.form.places() * (tiles * (self.depth() + width) + 2 * GAP)
+    }
+}
+
 vectorized! {
     /// `G g Gt` of sixteen filters' kernels, its places `stride` apart.
-    fn transform_kernels(kernel: usize, taps: &[f32], to: &mut [f32], stride: usize)
+    fn transform_kernels(form: Form, taps: &[f32], to: &mut [f32], stride: usize)
         = transform_kernels_body;
 }
 
 #[inline(always)]
-fn transform_kernels_body<L: Lanes>(kernel: usize, taps: &[f32], to: &mut [f32], stride: usize) {
-    match kernel {
-        2 => transform_kernel::<L::Wide, 2, 4, 3, 9>(taps, to, stride),
-        _ => transform_kernel::<L::Wide, 3, 9, 4, 16>(taps, to, stride),
+fn transform_kernels_body<L: Lanes>(form: Form, taps: &[f32], to: &mut [f32], stride: usize) {
+    match form.inputs() {
+        3 => transform_kernel::<L::Wide, 2, 3>(taps, to, stride),
+        4 => transform_kernel::<L::Wide, 3, 4>(taps, to, stride),
+        _ => transform_kernel::<L::Wide, 3, 6>(taps, to, stride),
     }
 }
 
-/// The same for kernels of `K` by `K`, which have `T` taps.
+/// The same for kernels of `K` by `K`.
 #[inline(always)]
-fn transform_kernel<W: Vector, const K: usize, const T: usize, const S: usize, const P: usize>(
+fn transform_kernel<W: Vector, const K: usize, const S: usize>(
     taps: &[f32],
     to: &mut [f32],
     stride: usize,
 ) {
-    let g: [W; T] = load_rows(taps, COLUMNS, COLUMNS);
-    let mut columns = [[g[0]; S]; K];
-    unrolled!([0 1 2] K, j => columns[j] = means::<W, S>(&g, j, K));
-    let mut places = [g[0]; P];
-    unrolled!([0 1 2 3] S, i => {
-        let mut row = [g[0]; K];
-        unrolled!([0 1 2] K, j => row[j] = columns[j][i]);
-        let row = means::<W, S>(&row, 0, 1);
-        unrolled!([0 1 2 3] S, j => places[i * S + j] = row[j]);
+    let mut columns = [[W::splat(0.0); S]; K];
+    unrolled!([0 1 2] K, j => {
+        columns[j] = means::<W, K, S>(load_rows(&taps[j * COLUMNS..], K * COLUMNS, COLUMNS));
     });
-    store_rows(places, to, stride, COLUMNS);
-}
-
-/// `G` times a column, from `at` on in steps of `step`.
-#[inline(always)]
-fn means<W: Vector, const S: usize>(g: &[W], at: usize, step: usize) -> [W; S] {
-    let (a, b) = (g[at], g[at + step]);
-    let mut means = [a; S];
-    if S == 3 {
-        [means[1], means[2]] = [a.add(b), b];
-    } else {
-        let (half, c) = (W::splat(0.5), g[at + 2 * step]);
-        let (ends, middle) = (a.add(c).mul(half), b.mul(half));
-        [means[1], means[2], means[3]] = [ends.add(middle), ends.sub(middle), c];
-    }
-    means
+    unrolled!([0 1 2 3 4 5] S, i => {
+        let mut row = [columns[0][i]; K];
+        unrolled!([0 1 2] K, j => row[j] = columns[j][i]);
+        store_rows(means::<W, K, S>(row), &mut to[i * S * stride..], stride, COLUMNS);
+    });
 }
 
 /// A convolution of one image: all of its tiles' outputs to `sink`.
 #[inline(always)]
-pub(super) fn convolve<L: Lanes, const S: usize, const P: usize>(
+pub(super) fn convolve<L: Lanes>(
     this: &Winograd,
     packed: &[f32],
     x: &[f32],
     scratch: &mut [f32],
     sink: &mut impl Sink,
 ) {
-    assert!(this.kernel + 1 == S && S * S == P);
-    let panel_len = Winograd::panel_len(this.kernel, this.input[2]);
+    match this.form.inputs() {
+        3 => convolve_by::<L, 3, 2>(this, packed, x, scratch, sink),
+        4 => convolve_by::<L, 4, 2>(this, packed, x, scratch, sink),
+        _ => convolve_by::<L, 6, 4>(this, packed, x, scratch, sink),
+    }
+}
+
+#[inline(always)]
+fn convolve_by<L: Lanes, const S: usize, const M: usize>(
+    this: &Winograd,
+    packed: &[f32],
+    x: &[f32],
+    scratch: &mut [f32],
+    sink: &mut impl Sink,
+) {
+    assert!(this.form.inputs() == S && this.form.outputs == M);
+    let panel_len = this.form.panel_len(this.input[2]);
     let (panels, bias) = packed.split_at(this.filters.div_ceil(COLUMNS) * panel_len);
-    let step = this.rows_in_block();
-    for first in (0..this.tiles[0]).step_by(step) {
-        let count = step.min(this.tiles[0] - first) * this.tiles[1];
-        let (inputs, sums) = scratch.split_at_mut(P * (count * this.depth() + GAP));
-        L::call(TransformInputs::<S, P> { this, x, first, count, inputs });
+    let (step, [down, across]) = (this.rows_in_block(), this.tiles());
+    for first in (0..down).step_by(step) {
+        let count = step.min(down - first) * across;
+        let (inputs, sums) = scratch.split_at_mut(S * S * (count * this.depth() + GAP));
+        L::call(TransformInputs::<S, M> { this, x, first, count, inputs });
         for (filter, together) in panels_of::<L>(this.filters) {
             let panels = &panels[filter / COLUMNS * panel_len..];
             multiply::<L>(this, inputs, panels, count, together, sums);
@@ -193,7 +215,7 @@ pub(super) fn convolve<L: Lanes, const S: usize, const P: usize>(
             for (panel, filter) in (filter..).step_by(COLUMNS).take(together).enumerate() {
                 let sums = &sums[panel * count * COLUMNS..];
                 let bias = &bias[filter..];
-                L::call(TransformOutputs::<_, S, P> {
+                L::call(TransformOutputs::<_, S, M> {
                     this,
                     sums,
                     stride,
@@ -208,7 +230,7 @@ pub(super) fn convolve<L: Lanes, const S: usize, const P: usize>(
     }
 }
 
-struct TransformInputs<'a, const S: usize, const P: usize> {
+struct TransformInputs<'a, const S: usize, const M: usize> {
     this: &'a Winograd,
     x: &'a [f32],
     first: usize,
@@ -216,10 +238,10 @@ struct TransformInputs<'a, const S: usize, const P: usize> {
     inputs: &'a mut [f32],
 }
 
-impl<L: Lanes, const S: usize, const P: usize> Kernel<L> for TransformInputs<'_, S, P> {
+impl<L: Lanes, const S: usize, const M: usize> Kernel<L> for TransformInputs<'_, S, M> {
     #[inline(always)]
     fn run(self) {
-        transform_inputs::<L::Sixteenth, S, P>(
+        transform_inputs::<L::Sixteenth, S, M>(
             self.this,
             self.x,
             self.first,
@@ -229,7 +251,7 @@ impl<L: Lanes, const S: usize, const P: usize> Kernel<L> for TransformInputs<'_,
     }
 }
 
-struct TransformOutputs<'a, Out, const S: usize, const P: usize> {
+struct TransformOutputs<'a, Out, const S: usize, const M: usize> {
     this: &'a Winograd,
     sums: &'a [f32],
     /// From place to place of the sums.
@@ -241,45 +263,68 @@ struct TransformOutputs<'a, Out, const S: usize, const P: usize> {
     sink: &'a mut Out,
 }
 
-impl<L: Lanes, Out: Sink, const S: usize, const P: usize> Kernel<L>
-    for TransformOutputs<'_, Out, S, P>
+impl<L: Lanes, Out: Sink, const S: usize, const M: usize> Kernel<L>
+    for TransformOutputs<'_, Out, S, M>
 {
     #[inline(always)]
     fn run(self) {
-        let columns = self.this.tiles[1];
+        let (windows, columns) = (self.this.windows, self.this.tiles()[1]);
         let bias = L::Wide::load(self.bias);
         for row in 0..self.count / columns {
             for column in 0..columns {
                 let sums = &self.sums[(row * columns + column) * COLUMNS..];
-                let outputs =
-                    transform_outputs::<_, S, P>(load_rows(sums, self.stride, COLUMNS), bias);
-                self.sink.put(self.filter, [self.first + row, column], [outputs]);
+                let outputs = transform_output::<_, S, M>(sums, self.stride, bias);
+                let at = [(self.first + row) * (M / 2), column * (M / 2)];
+                put(outputs, windows, self.filter, at, self.sink);
             }
         }
     }
 }
 
+/// Gives `sink` those windows of a tile that are wanted; the first is at a row and a column.
+#[inline(always)]
+fn put<W: Vector, const M: usize>(
+    outputs: [[W; M]; M],
+    [down, across]: [usize; 2],
+    filter: usize,
+    [row, column]: [usize; 2],
+    sink: &mut impl Sink,
+) {
+    unrolled!([0 1] M / 2, i => if row + i < down {
+        let (above, below) = (outputs[2 * i], outputs[2 * i + 1]);
+        let mut windows = [[above[0], above[1], below[0], below[1]]; 2];
+        if M == 4 {
+            windows[1] = [above[2], above[3], below[2], below[3]];
+        }
+        if M == 4 && column + 1 < across {
+            sink.put(filter, [row + i, column], windows);
+        } else {
+            sink.put(filter, [row + i, column], [windows[0]]);
+        }
+    });
+}
+
 /// `Bt d B` of `count` tiles from row `first` of tiles on: place, tile, channel.
 #[inline(always)]
-fn transform_inputs<W: Vector, const S: usize, const P: usize>(
+fn transform_inputs<W: Vector, const S: usize, const M: usize>(
     this: &Winograd,
     x: &[f32],
     first: usize,
     count: usize,
     inputs: &mut [f32],
 ) {
-    let ([_, _, channels], depth, columns) = (this.input, this.depth(), this.tiles[1]);
+    let ([_, _, channels], depth, columns) = (this.input, this.depth(), this.tiles()[1]);
     let stride = count * depth + GAP;
     for row in 0..count / columns {
         for column in 0..columns {
-            let square = Square::<S, P>::new(this, [2 * (first + row), 2 * column]);
+            let square = Square::<S>::new(this, [M * (first + row), M * column]);
             let inputs = &mut inputs[(row * columns + column) * depth..];
             for c in (0..channels).step_by(W::LEN) {
                 let (x, inputs) = (&x[c..], &mut inputs[c..]);
                 if square.whole {
-                    transform_input::<W, S, P>(square.load_whole(x, channels), inputs, stride);
+                    transform_input::<W, S>(square.load_whole(x), inputs, stride);
                 } else {
-                    transform_input::<W, S, P>(square.load(x, channels - c), inputs, stride);
+                    transform_input::<W, S>(square.load(x, channels - c), inputs, stride);
                 }
             }
         }
@@ -288,92 +333,70 @@ fn transform_inputs<W: Vector, const S: usize, const P: usize>(
 
 /// `Bt d B`, its places `stride` apart.
 #[inline(always)]
-fn transform_input<W: Vector, const S: usize, const P: usize>(
-    mut d: [W; P],
-    to: &mut [f32],
-    stride: usize,
-) {
-    unrolled!([0 1 2 3] S, j => differences::<W, S>(&mut d, j, S));
-    unrolled!([0 1 2 3] S, i => differences::<W, S>(&mut d, i * S, 1));
-    store_rows(d, to, stride, COLUMNS);
+fn transform_input<W: Vector, const S: usize>(mut d: [[W; S]; S], to: &mut [f32], stride: usize) {
+    unrolled!([0 1 2 3 4 5] S, j => {
+        let mut column = [d[0][j]; S];
+        unrolled!([0 1 2 3 4 5] S, i => column[i] = d[i][j]);
+        let column = differences(column);
+        unrolled!([0 1 2 3 4 5] S, i => d[i][j] = column[i]);
+    });
+    unrolled!([0 1 2 3 4 5] S, i => {
+        store_rows(differences(d[i]), &mut to[i * S * stride..], stride, COLUMNS);
+    });
 }
 
-/// Beyond an image's edge.
-const OUTSIDE: usize = usize::MAX;
-
-/// Where the pixels of a tile lie in an image.
-struct Square<const S: usize, const P: usize> {
-    pixels: [usize; P],
-    /// From line to line.
+/// How the pixels of a tile lie in an image.
+struct Square<const S: usize> {
+    /// Lines and columns of the tile that lie in the image: the first, and the one behind the last.
+    lines: [usize; 2],
+    columns: [usize; 2],
+    /// The first pixel that does.
+    at: usize,
+    /// From line to line of the image.
     line: usize,
-    /// Whether all of them lie in the image and have whole vectors: then only the first is noted.
+    channels: usize,
+    /// Whether all of them lie in the image and have whole vectors.
     whole: bool,
 }
 
-impl<const S: usize, const P: usize> Square<S, P> {
+impl<const S: usize> Square<S> {
     /// From a pixel of the framed image on.
     #[inline(always)]
     fn new(this: &Winograd, [row, column]: [usize; 2]) -> Self {
         let ([height, width, channels], [top, left]) = (this.input, this.frame);
-        let inside = |first: usize, frame, size| first >= frame && first + S <= frame + size;
-        let whole = inside(row, top, height) && inside(column, left, width);
-        let whole = whole && channels % COLUMNS == 0;
-        let mut pixels = [OUTSIDE; P];
-        if whole {
-            pixels[0] = ((row - top) * width + column - left) * channels;
-        } else {
-            for (place, pixel) in pixels.iter_mut().enumerate() {
-                let row = (row + place / S).wrapping_sub(top);
-                let column = (column + place % S).wrapping_sub(left);
-                if row < height && column < width {
-                    *pixel = (row * width + column) * channels;
-                }
-            }
-        }
-        Self { pixels, line: width * channels, whole }
+        let inside = |first: usize, frame: usize, size: usize| {
+            let before = frame.saturating_sub(first).min(S);
+            [before, (frame + size).saturating_sub(first).clamp(before, S)]
+        };
+        let (lines, columns) = (inside(row, top, height), inside(column, left, width));
+        let at = (row + lines[0]).saturating_sub(top) * width
+            + (column + columns[0]).saturating_sub(left);
+        let whole = lines == [0, S] && columns == [0, S] && channels % COLUMNS == 0;
+        Self { lines, columns, at: at * channels, line: width * channels, channels, whole }
     }
 
     /// A vector of channels of each pixel of a whole one.
     #[inline(always)]
-    fn load_whole<W: Vector>(&self, x: &[f32], channels: usize) -> [W; P] {
-        let (mut d, x) = ([W::splat(0.0); P], &x[self.pixels[0]..]);
-        unrolled!([0 1 2 3] S, i => {
-            let line: [W; S] = load_rows(&x[i * self.line..], channels, COLUMNS);
-            unrolled!([0 1 2 3] S, j => d[i * S + j] = line[j]);
+    fn load_whole<W: Vector>(&self, x: &[f32]) -> [[W; S]; S] {
+        let (mut d, x) = ([[W::splat(0.0); S]; S], &x[self.at..]);
+        unrolled!([0 1 2 3 4 5] S, i => {
+            d[i] = load_rows(&x[i * self.line..], self.channels, COLUMNS);
         });
         d
     }
 
     /// Up to a vector of channels of each pixel of another; zeros outside.
     #[inline(always)]
-    fn load<W: Vector>(&self, x: &[f32], left: usize) -> [W; P] {
-        if left < W::LEN {
-            let mut padded = [[0.0; COLUMNS]; P];
-            for (padded, &pixel) in padded.iter_mut().zip(&self.pixels) {
-                if pixel != OUTSIDE {
-                    padded[..left].copy_from_slice(&x[pixel..][..left]);
-                }
-            }
-            return load_rows(padded.as_flattened(), COLUMNS, COLUMNS);
-        }
-        let mut d = [W::splat(0.0); P];
-        unrolled!(P, i => if self.pixels[i] != OUTSIDE {
-            d[i] = W::load(&x[self.pixels[i]..]);
+    fn load<W: Vector>(&self, x: &[f32], left: usize) -> [[W; S]; S] {
+        let mut d = [[W::splat(0.0); S]; S];
+        unrolled!([0 1 2 3 4 5] S, i => if i >= self.lines[0] && i < self.lines[1] {
+            let line = &x[self.at + (i - self.lines[0]) * self.line..];
+            unrolled!([0 1 2 3 4 5] S, j => if j >= self.columns[0] && j < self.columns[1] {
+                let pixel = (j - self.columns[0]) * self.channels;
+                d[i][j] = load_columns(&line[pixel..], left);
+            });
         });
         d
-    }
-}
-
-/// `Bt` times a column, from `at` on in steps of `step`.
-#[inline(always)]
-fn differences<W: Vector, const S: usize>(d: &mut [W], at: usize, step: usize) {
-    let [a, b, c] = [d[at], d[at + step], d[at + 2 * step]];
-    if S == 3 {
-        [d[at], d[at + 2 * step]] = [a.sub(b), c.sub(b)];
-    } else {
-        let last = b.sub(d[at + 3 * step]);
-        [d[at], d[at + step], d[at + 2 * step], d[at + 3 * step]] =
-            [a.sub(c), b.add(c), c.sub(b), last];
     }
 }
 
@@ -398,7 +421,7 @@ fn multiply<L: Lanes>(
             a_steps: [0, 0, 1],
             b: panels,
             b_at: 0,
-            b_panel: Winograd::panel_len(this.kernel, channels),
+            b_panel: this.form.panel_len(channels),
             b_steps: [0, 0, COLUMNS],
         };
         // All tiles of a place, which share a part of the panels, before the next.
@@ -407,28 +430,28 @@ fn multiply<L: Lanes>(
         let next = [place, [rows * depth, 0, rows * COLUMNS]];
         let (start, stride, to) = (Start::Zero, COLUMNS, &mut sums[first * COLUMNS..]);
         let ends = Ends { start, relu: false, to, stride, panel, columns };
-        let times = [this.places(), times];
+        let times = [this.form.places(), times];
         Product { tile, ends }.repeat::<L>([rows, together], times, next);
     }
 }
 
-/// `At m A` plus `bias`.
+/// `At m A` plus `bias`, of places `stride` apart.
 #[inline(always)]
-fn transform_outputs<W: Vector, const S: usize, const P: usize>(m: [W; P], bias: W) -> [W; 4] {
-    let mut lines = [[bias; S]; 2];
-    unrolled!([0 1 2 3] S, j => [lines[0][j], lines[1][j]] = totals::<W, S>(&m, j, S));
-    let ([a, b], [c, d]) = (totals::<W, S>(&lines[0], 0, 1), totals::<W, S>(&lines[1], 0, 1));
-    [a.add(bias), b.add(bias), c.add(bias), d.add(bias)]
-}
-
-/// `At` times a column, from `at` on in steps of `step`.
-#[inline(always)]
-fn totals<W: Vector, const S: usize>(m: &[W], at: usize, step: usize) -> [W; 2] {
-    let [a, b, c] = [m[at], m[at + step], m[at + 2 * step]];
-    if S == 3 {
-        return [a.add(b), b.add(c)];
-    }
-    [a.add(b).add(c), b.sub(c).sub(m[at + 3 * step])]
+fn transform_output<W: Vector, const S: usize, const M: usize>(
+    sums: &[f32],
+    stride: usize,
+    bias: W,
+) -> [[W; M]; M] {
+    let (mut lines, mut rows) = ([[bias; S]; M], [[bias; M]; M]);
+    unrolled!([0 1 2 3 4 5] S, j => {
+        let column = totals::<W, S, M>(load_rows(&sums[j * stride..], S * stride, COLUMNS));
+        unrolled!([0 1 2 3] M, i => lines[i][j] = column[i]);
+    });
+    unrolled!([0 1 2 3] M, i => {
+        rows[i] = totals(lines[i]);
+        unrolled!([0 1 2 3] M, j => rows[i][j] = rows[i][j].add(bias));
+    });
+    rows
 }
 
 /// Outputs as they are: height x width x channels.
@@ -485,8 +508,5 @@ fn convolve_image_body<L: Lanes>(
     mut y: Image<'_>,
     scratch: &mut [f32],
 ) {
-    match this.kernel {
-        2 => convolve::<L, 3, 9>(this, packed, x, scratch, &mut y),
-        _ => convolve::<L, 4, 16>(this, packed, x, scratch, &mut y),
-    }
+    convolve::<L>(this, packed, x, scratch, &mut y);
 }

@@ -45,8 +45,7 @@ impl Conv2D {
         then: &(impl Fn(usize, &mut [f32]) + Sync),
     ) {
         let [rows, columns, channels] = self.output();
-        // A row of Winograd's tiles makes two rows.
-        let middle = if self.winograd { (rows.div_ceil(4) * 2).min(rows) } else { rows / 2 };
+        let middle = self.winograd.map_or(rows / 2, |form| form.middle(rows));
         in_two(rows, middle, y, scratch, |rows, y, scratch| {
             let first = rows.start * columns * channels;
             let (part, inputs) = self.rows(rows);

@@ -6,19 +6,19 @@ use super::{Conv2D, TASK};
 use crate::kernel::elementwise;
 use crate::kernel::simd::COLUMNS;
 use crate::layer::winograd::gradient::{self, Outputs};
-use crate::layer::winograd::{self, Winograd};
+use crate::layer::winograd::{self, Form, Winograd};
 use crate::team::share;
 
 impl Conv2D {
     /// Winograd's sizes for the input's gradient.
-    pub(super) const fn turned(&self) -> Winograd {
+    pub(super) const fn turned(&self, form: Form) -> Winograd {
         let [rows, columns, channels] = self.input;
         Winograd {
+            form,
             input: self.output(),
             frame: self.spread_origin(),
             filters: channels,
-            kernel: 3,
-            tiles: [rows.div_ceil(2), columns.div_ceil(2)],
+            windows: [rows.div_ceil(2), columns.div_ceil(2)],
         }
     }
 
@@ -57,8 +57,8 @@ impl Conv2D {
             }
         }
         if let Some(dx) = dx {
-            let turned = self.turned();
-            let len = Winograd::packed_len(3, self.filters, self.input[2]);
+            let turned = self.turned(winograd.form);
+            let len = winograd.form.packed_len(self.filters, self.input[2]);
             let panels = &transposed[self.at.transposed..][..len];
             let dx = winograd::Image { shape: self.input, relu: false, y: dx };
             winograd::convolve_image(&turned, panels, dy, dx, scratch);
@@ -68,6 +68,7 @@ impl Conv2D {
     /// `weight_gradients` where shards have their sums at Winograd's places, channel by channel.
     pub(super) fn gather_places<'a>(
         &self,
+        form: Form,
         shards: impl Iterator<Item = &'a [f32]> + Clone + Sync,
         gradients: &mut [f32],
     ) {
@@ -84,9 +85,9 @@ impl Conv2D {
                     let (mut sums, mut turned) = ([0.0; gradient::SUMS], [0.0; gradient::TAPS]);
                     for shard in shards.clone() {
                         let sixteen = &shard[channel * width + filter..];
-                        gradient::add_places(sixteen, channels * width, &mut sums);
+                        gradient::add_places(form, sixteen, channels * width, &mut sums);
                     }
-                    gradient::turn_back(&sums, &mut turned);
+                    gradient::turn_back(form, &sums, &mut turned);
                     let count = COLUMNS.min(filters - filter);
                     let turned = turned.chunks_exact(COLUMNS);
                     for (mut tap, turned) in taps.outer_iter_mut().zip(turned) {
@@ -98,7 +99,7 @@ impl Conv2D {
         });
         bias.fill(0.0);
         for shard in shards {
-            elementwise::add(bias, &shard[Winograd::gradients_len(channels, filters)..]);
+            elementwise::add(bias, &shard[form.gradients_len(channels, filters)..]);
         }
     }
 }

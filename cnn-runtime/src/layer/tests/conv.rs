@@ -77,16 +77,17 @@ impl Entry {
         let dense = [slow.strides, slow.dilation] == [[1, 1]; 2];
         let square = matches!(slow.kernel_size, [2, 2] | [3, 3]);
         let winograd = dense && square && matches!(pool, None | Some([2, 2]));
-        let entry = move |winograd| Self::new(slow, bias, relu, pool, winograd);
-        [Some(entry(false)), winograd.then(|| entry(true))].into_iter().flatten()
+        let entry = move |tiles| Self::new(slow, bias, relu, pool, tiles);
+        [Some(entry(None)), winograd.then(|| entry(Some(2)))].into_iter().flatten()
     }
 
+    /// By Winograd's algorithm if there are `tiles`, of so many outputs down and across.
     fn new(
         slow: reference::Conv2D,
         bias: bool,
         relu: bool,
         pool: Option<[usize; 2]>,
-        winograd: bool,
+        tiles: Option<usize>,
     ) -> Self {
         let fast = Conv2D::new(slow.input, slow.filters, slow.kernel_size)
             .strides(slow.strides)
@@ -94,7 +95,11 @@ impl Entry {
             .padding(slow.padding);
         let fast = if bias { fast } else { fast.no_bias() };
         let fast = if relu { fast.relu() } else { fast };
-        let fast = if winograd { fast.winograd() } else { fast };
+        let fast = match tiles {
+            None => fast,
+            Some(2) => fast.winograd(),
+            Some(_) => fast.winograd4(),
+        };
         let fast = match pool {
             None => Fast::Conv2D(fast.at(AT)),
             Some(pool) => Fast::ConvPool(ConvPool::new(fast, pool).at(AT)),
@@ -446,7 +451,7 @@ fn winograd_rounds_like_the_definition() {
         let slow =
             reference::Conv2D { input, filters, kernel_size, strides, padding, dilation, groups };
         let [plain, winograd] =
-            [false, true].map(|winograd| errors(&Entry::new(slow, true, false, None, winograd), 1));
+            [None, Some(2)].map(|tiles| errors(&Entry::new(slow, true, false, None, tiles), 1));
         // Back from 2x2 kernels both go by the definition.
         let compared = if side == 2 { 1 } else { 3 };
         for (plain, winograd) in plain.into_iter().zip(winograd).take(compared) {
@@ -475,7 +480,7 @@ pub(super) fn tiled_convolutions() -> Vec<Entry> {
                     dilation,
                     groups,
                 };
-                table.push(Entry::new(slow, w % 2 > 0, w > 1, None, true));
+                table.push(Entry::new(slow, w % 2 > 0, w > 1, None, Some(2)));
             }
         }
     }
@@ -486,14 +491,54 @@ pub(super) fn tiled_convolutions() -> Vec<Entry> {
 #[test]
 fn winograds_gradients_round_like_the_definitions() {
     for entry in tiled_convolutions() {
-        let plain = Entry::new(entry.slow, entry.bias, false, None, false);
-        let winograd = Entry::new(entry.slow, entry.bias, false, None, true);
+        let plain = Entry::new(entry.slow, entry.bias, false, None, None);
+        let winograd = Entry::new(entry.slow, entry.bias, false, None, Some(2));
         let [plain, winograd] = [plain, winograd].map(|entry| errors(&entry, IMAGES));
         for (plain, winograd) in plain.into_iter().zip(winograd) {
             assert!(plain < 1.2e-6 && winograd < 1.2e-6, "{entry:?}: {plain:e} and {winograd:e}");
         }
     }
     assert_exact(&tiled_convolutions());
+}
+
+/// With tiles of four by four outputs, some of which lie outside; behind some of them a pooling.
+pub(super) fn convolutions_in_fours() -> Vec<Entry> {
+    let threes = tiled_convolutions().into_iter().filter(|entry| entry.slow.kernel_size == [3, 3]);
+    let entry = |(i, Entry { slow, bias, relu, .. }): (usize, Entry)| {
+        let pool =
+            [None, Some([2, 2])][i % 2].filter(|_| slow.output()[0].min(slow.output()[1]) > 1);
+        Entry::new(slow, bias, relu, pool, Some(4))
+    };
+    threes.chain(WIDE.map(wide)).enumerate().map(entry).collect()
+}
+
+const WIDE: [([usize; 3], usize); 3] = [([14, 14, 32], 64), ([16, 16, 32], 32), ([32, 32, 16], 16)];
+
+fn wide((input, filters): ([usize; 3], usize)) -> Entry {
+    let (ones, padding) = ([1, 1], [1; 4]);
+    let slow = reference::Conv2D {
+        input,
+        filters,
+        kernel_size: [3, 3],
+        strides: ones,
+        padding,
+        dilation: ones,
+        groups: 1,
+    };
+    Entry::new(slow, true, false, None, Some(4))
+}
+
+/// Their transforms have factors that are not whole, so that sums which are exact by definition are not.
+#[test]
+fn fours_round_like_the_definition() {
+    for entry in convolutions_in_fours() {
+        let plain = Entry::new(entry.slow, entry.bias, entry.relu, entry.pool, None);
+        let [plain, fours] = [plain, entry].map(|entry| errors(&entry, IMAGES));
+        eprintln!("{:?} {:?} {plain:?} {fours:?}", entry.slow.input, entry.pool);
+        for (plain, fours) in plain.into_iter().zip(fours) {
+            assert!(plain < 1.2e-6 && fours < 3e-6, "{entry:?}: {plain:e} and {fours:e}");
+        }
+    }
 }
 
 /// Windows that overlap, leave gaps, or lie partly on padding.

@@ -5,7 +5,8 @@
 //! A shard keeps these sums; `Gt` and `G` come once a batch, since they are linear. With the last row of
 //! `A` negative `dy` would need more steps, so that the sums' last row and column have the other sign.
 
-use super::{GAP, PLACES, TransformInputs, Winograd};
+use super::transforms::{ends, spread};
+use super::{Form, GAP, TransformInputs, Winograd};
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
     COLUMNS, Ends, Kernel, Lanes, Product, Start, Tile, Vector, load_columns, load_rows, panels_of,
@@ -16,22 +17,24 @@ use crate::kernel::simd::{
 /// rarer they are read and written. The transforms stay in the second-level cache.
 const BLOCK: usize = 64;
 
-/// Floats of a panel's row at all places.
-pub(in crate::layer) const SUMS: usize = PLACES * COLUMNS;
+/// Floats of a panel's row at the most places there are.
+pub(in crate::layer) const SUMS: usize = 36 * COLUMNS;
 
 /// The same at a kernel's places.
 pub(in crate::layer) const TAPS: usize = 9 * COLUMNS;
 
-impl Winograd {
+impl Form {
     /// Floats of a kernel's gradient: place, channel, filters in whole vectors.
-    pub const fn gradients_len(channels: usize, filters: usize) -> usize {
-        PLACES * channels * filters.next_multiple_of(COLUMNS)
+    pub const fn gradients_len(self, channels: usize, filters: usize) -> usize {
+        self.places() * channels * filters.next_multiple_of(COLUMNS)
     }
+}
 
+impl Winograd {
     /// Floats of scratch: a block's tiles of inputs and of the outputs' gradients, transformed.
     pub const fn gradient_scratch(&self) -> usize {
-        let tiles = self.rows_of(BLOCK) * self.tiles[1];
-        PLACES * (tiles * (self.depth() + self.width()) + 2 * GAP)
+        let tiles = self.rows_of(BLOCK) * self.tiles()[1];
+        self.form.places() * (tiles * (self.depth() + self.width()) + 2 * GAP)
     }
 
     /// Filters in whole vectors.
@@ -50,17 +53,23 @@ pub(in crate::layer) struct Outputs<'a> {
 }
 
 impl Outputs<'_> {
-    /// Up to sixteen filters of a tile's four outputs; zeros where there is none.
+    /// Up to sixteen filters of a tile's outputs; zeros where there is none.
     #[inline(always)]
-    fn load<W: Vector>(&self, [row, column]: [usize; 2], filter: usize) -> [W; 4] {
-        let [rows, columns, filters] = self.shape;
-        let mut outputs = [W::splat(0.0); 4];
-        unrolled!([0 1] 2, i => if row + i < rows {
+    fn load<W: Vector, const M: usize>(
+        &self,
+        [row, column]: [usize; 2],
+        filter: usize,
+    ) -> [[W; M]; M] {
+        let ([rows, columns, filters], mut outputs) = (self.shape, [[W::splat(0.0); M]; M]);
+        let left = filters - filter;
+        unrolled!([0 1 2 3] M, i => if row + i < rows {
             let line = &self.dy[((row + i) * columns + column) * filters + filter..];
-            if column + 1 < columns {
-                [outputs[2 * i], outputs[2 * i + 1]] = load_rows(line, filters, filters - filter);
+            if column + M <= columns {
+                outputs[i] = load_rows(line, filters, left);
             } else {
-                outputs[2 * i] = load_columns(line, filters - filter);
+                unrolled!([0 1 2 3] M, j => if column + j < columns {
+                    outputs[i][j] = load_columns(&line[j * filters..], left);
+                });
             }
         });
         outputs
@@ -78,10 +87,11 @@ vectorized! {
     ) = kernel_gradient_body;
 
     /// Adds sixteen filters of a shard, whose places lie `stride` apart, to `sums`.
-    pub(in crate::layer) fn add_places(shard: &[f32], stride: usize, sums: &mut [f32]) = add_places_body;
+    pub(in crate::layer) fn add_places(form: Form, shard: &[f32], stride: usize, sums: &mut [f32])
+        = add_places_body;
 
     /// `Gt m G`: sixteen filters of a kernel's gradient.
-    pub(in crate::layer) fn turn_back(sums: &[f32], taps: &mut [f32]) = turn_back_body;
+    pub(in crate::layer) fn turn_back(form: Form, sums: &[f32], taps: &mut [f32]) = turn_back_body;
 }
 
 #[inline(always)]
@@ -92,18 +102,32 @@ fn kernel_gradient_body<L: Lanes>(
     sums: &mut [f32],
     scratch: &mut [f32],
 ) {
-    let step = this.rows_of(BLOCK);
-    for first in (0..this.tiles[0]).step_by(step) {
-        let count = step.min(this.tiles[0] - first) * this.tiles[1];
-        let (inputs, spread) = scratch.split_at_mut(PLACES * (count * this.depth() + GAP));
-        L::call(TransformInputs::<4, PLACES> { this, x, first, count, inputs });
-        L::call(SpreadOutputs { this, outputs, first, count, spread });
+    match this.form.outputs {
+        2 => kernel_gradient_of::<L, 4, 2>(this, x, outputs, sums, scratch),
+        _ => kernel_gradient_of::<L, 6, 4>(this, x, outputs, sums, scratch),
+    }
+}
+
+#[inline(always)]
+fn kernel_gradient_of<L: Lanes, const S: usize, const M: usize>(
+    this: &Winograd,
+    x: &[f32],
+    outputs: Outputs<'_>,
+    sums: &mut [f32],
+    scratch: &mut [f32],
+) {
+    let (step, [down, across]) = (this.rows_of(BLOCK), this.tiles());
+    for first in (0..down).step_by(step) {
+        let count = step.min(down - first) * across;
+        let (inputs, spread) = scratch.split_at_mut(S * S * (count * this.depth() + GAP));
+        L::call(TransformInputs::<S, M> { this, x, first, count, inputs });
+        L::call(SpreadOutputs::<S, M> { this, outputs, first, count, spread });
         add_products::<L>(this, inputs, spread, count, sums);
     }
 }
 
 /// `A dy At` of `count` tiles from row `first` of tiles on: place, tile, filter.
-struct SpreadOutputs<'a> {
+struct SpreadOutputs<'a, const S: usize, const M: usize> {
     this: &'a Winograd,
     outputs: Outputs<'a>,
     first: usize,
@@ -111,34 +135,42 @@ struct SpreadOutputs<'a> {
     spread: &'a mut [f32],
 }
 
-impl<L: Lanes> Kernel<L> for SpreadOutputs<'_> {
+impl<L: Lanes, const S: usize, const M: usize> Kernel<L> for SpreadOutputs<'_, S, M> {
     #[inline(always)]
     fn run(self) {
-        let (columns, width) = (self.this.tiles[1], self.this.width());
+        let (columns, width) = (self.this.tiles()[1], self.this.width());
         let stride = self.count * width + GAP;
         for row in 0..self.count / columns {
             for column in 0..columns {
-                let at = [2 * (self.first + row), 2 * column];
+                let at = [M * (self.first + row), M * column];
                 let to = &mut self.spread[(row * columns + column) * width..];
                 for filter in (0..self.this.filters).step_by(COLUMNS) {
-                    let [a, b, c, d] = self.outputs.load::<L::Wide>(at, filter);
-                    let (left, right) = (spread([a, c]), spread([b, d]));
-                    let mut places = [a; PLACES];
-                    unrolled!([0 1 2 3] 4, i => {
-                        [places[4 * i], places[4 * i + 1], places[4 * i + 2], places[4 * i + 3]] =
-                            spread([left[i], right[i]]);
-                    });
-                    store_rows(places, &mut to[filter..], stride, COLUMNS);
+                    let outputs = self.outputs.load::<L::Wide, M>(at, filter);
+                    spread_outputs::<_, S, M>(outputs, &mut to[filter..], stride);
                 }
             }
         }
     }
 }
 
-/// `A` times a column, but for the sign of the last.
+/// `A dy At`, its places `stride` apart.
 #[inline(always)]
-fn spread<W: Vector>([a, b]: [W; 2]) -> [W; 4] {
-    [a, a.add(b), a.sub(b), b]
+fn spread_outputs<W: Vector, const S: usize, const M: usize>(
+    outputs: [[W; M]; M],
+    to: &mut [f32],
+    stride: usize,
+) {
+    let mut lines = [[outputs[0][0]; M]; S];
+    unrolled!([0 1 2 3] M, j => {
+        let mut column = [outputs[0][j]; M];
+        unrolled!([0 1 2 3] M, i => column[i] = outputs[i][j]);
+        let column = spread::<W, M, S>(column);
+        unrolled!([0 1 2 3 4 5] S, i => lines[i][j] = column[i]);
+    });
+    unrolled!([0 1 2 3 4 5] S, i => {
+        let row = spread::<W, M, S>(lines[i]);
+        store_rows(row, &mut to[i * S * stride..], stride, COLUMNS);
+    });
 }
 
 /// For each place the product of channels by tiles and tiles by filters.
@@ -168,37 +200,37 @@ fn add_products<L: Lanes>(
             let (stride, columns) = (width, width - filter);
             let ends = Ends { start, relu: false, to, stride, panel: COLUMNS, columns };
             let place = [count * depth + GAP, count * width + GAP, channels * width];
-            let (times, next) = ([PLACES, times], [place, [rows, 0, rows * width]]);
+            let (times, next) = ([this.form.places(), times], [place, [rows, 0, rows * width]]);
             Product { tile, ends }.repeat::<L>([rows, panels], times, next);
         }
     }
 }
 
 #[inline(always)]
-fn add_places_body<L: Lanes>(shard: &[f32], stride: usize, sums: &mut [f32]) {
-    let places: [L::Wide; PLACES] = load_rows(shard, stride, COLUMNS);
-    let mut all: [L::Wide; PLACES] = load_rows(sums, COLUMNS, COLUMNS);
-    unrolled!(PLACES, i => all[i] = all[i].add(places[i]));
-    store_rows(all, sums, COLUMNS, COLUMNS);
+fn add_places_body<L: Lanes>(form: Form, shard: &[f32], stride: usize, sums: &mut [f32]) {
+    let sums = sums.chunks_exact_mut(COLUMNS).take(form.places());
+    for (sums, shard) in sums.zip(shard.chunks(stride)) {
+        L::Wide::load(sums).add(L::Wide::load(shard)).store(sums);
+    }
 }
 
 #[inline(always)]
-fn turn_back_body<L: Lanes>(sums: &[f32], taps: &mut [f32]) {
-    let m: [L::Wide; PLACES] = load_rows(sums, COLUMNS, COLUMNS);
-    let mut columns = [[m[0]; 3]; 4];
-    unrolled!([0 1 2 3] 4, j => columns[j] = ends([m[j], m[4 + j], m[8 + j], m[12 + j]]));
-    let mut rows = [m[0]; 9];
-    unrolled!([0 1 2] 3, i => {
-        [rows[3 * i], rows[3 * i + 1], rows[3 * i + 2]] =
-            ends([columns[0][i], columns[1][i], columns[2][i], columns[3][i]]);
+fn turn_back_body<L: Lanes>(form: Form, sums: &[f32], taps: &mut [f32]) {
+    match form.outputs {
+        2 => turn_back_of::<L::Wide, 4>(sums, taps),
+        _ => turn_back_of::<L::Wide, 6>(sums, taps),
+    }
+}
+
+#[inline(always)]
+fn turn_back_of<W: Vector, const S: usize>(sums: &[f32], taps: &mut [f32]) {
+    let mut columns = [[W::splat(0.0); 3]; S];
+    unrolled!([0 1 2 3 4 5] S, j => {
+        columns[j] = ends::<W, S, 3>(load_rows(&sums[j * COLUMNS..], S * COLUMNS, COLUMNS));
     });
-    store_rows(rows, taps, COLUMNS, COLUMNS);
-}
-
-/// `Gt` times a column, whose last has the other sign.
-#[inline(always)]
-fn ends<W: Vector>([a, b, c, d]: [W; 4]) -> [W; 3] {
-    let half = W::splat(0.5);
-    let (sum, difference) = (b.add(c).mul(half), b.sub(c).mul(half));
-    [a.add(sum), difference, sum.sub(d)]
+    unrolled!([0 1 2] 3, i => {
+        let mut row = [columns[0][i]; S];
+        unrolled!([0 1 2 3 4 5] S, j => row[j] = columns[j][i]);
+        store_rows(ends::<W, S, 3>(row), &mut taps[3 * i * COLUMNS..], COLUMNS, COLUMNS);
+    });
 }

@@ -1,0 +1,141 @@
+//! The transforms of a column, from which those of a tile are made: first of all its columns, then of all
+//! rows of what came out.
+//!
+//! Of F(2x2, 3x3) they are those of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks"
+//! (2016), section 4.1; of F(2x2, 2x2) `d0 g0 + d1 g1 = (d0 - d1) g0 + d1 (g0 + g1)` and the same from the
+//! other end. Their factors are 0, 1/2 and 1.
+//!
+//! F(4x4, 3x3) is the same construction (Toom and Cook's) at the points 0, +-sqrt(1/2), +-sqrt(2) and
+//! infinity. With points whose product is 1 the factors of all transforms stay near 1, and so do rounding
+//! errors: Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
+//! Neural Networks" (2020), compare choices.
+//!
+//! Columns of a tile's inputs have `S` values, of its outputs `M`, of a kernel `K = S + 1 - M`. `S` says
+//! which algorithm it is: 3, 4, 6 in the order above.
+
+use crate::kernel::simd::Vector;
+
+/// The inner points; the outer ones are twice as far out.
+const INNER: f32 = std::f32::consts::FRAC_1_SQRT_2;
+
+/// `factor * x`.
+#[inline(always)]
+fn times<W: Vector>(factor: f32, x: W) -> W {
+    W::splat(factor).mul(x)
+}
+
+/// `factor * x + y`.
+#[inline(always)]
+fn plus<W: Vector>(factor: f32, x: W, y: W) -> W {
+    W::splat(factor).mul_add(x, y)
+}
+
+/// `even + factor * odd` and `even - factor * odd`.
+#[inline(always)]
+fn both<W: Vector>(even: W, factor: f32, odd: W) -> [W; 2] {
+    [plus(factor, odd, even), plus(-factor, odd, even)]
+}
+
+/// `Bt`: inputs to places.
+#[inline(always)]
+pub(super) fn differences<W: Vector, const S: usize>(d: [W; S]) -> [W; S] {
+    let mut places = d;
+    if S == 3 {
+        places[0] = d[0].sub(d[1]);
+        places[2] = d[2].sub(d[1]);
+    } else if S == 4 {
+        places[0] = d[0].sub(d[2]);
+        places[1] = d[1].add(d[2]);
+        places[2] = d[2].sub(d[1]);
+        places[3] = d[1].sub(d[3]);
+    } else {
+        places[0] = plus(-2.5, d[2], d[0].add(d[4]));
+        let (even, odd) = (plus(-2.0, d[2], d[4]), plus(-2.0, d[1], d[3]));
+        [places[1], places[2]] = both(even, INNER, odd);
+        let (even, odd) = (plus(-0.5, d[2], d[4]), plus(-0.5, d[1], d[3]));
+        [places[3], places[4]] = both(even, 2.0 * INNER, odd);
+        places[5] = plus(-2.5, d[3], d[1].add(d[5]));
+    }
+    places
+}
+
+/// `At`: places to outputs.
+#[inline(always)]
+pub(super) fn totals<W: Vector, const S: usize, const M: usize>(m: [W; S]) -> [W; M] {
+    let mut outputs = [m[0]; M];
+    if S == 3 {
+        outputs[0] = m[0].add(m[1]);
+        outputs[1] = m[1].add(m[2]);
+    } else if S == 4 {
+        outputs[0] = m[0].add(m[1]).add(m[2]);
+        outputs[1] = m[1].sub(m[2]).sub(m[3]);
+    } else {
+        let (inner, outer) = (m[1].add(m[2]), m[3].add(m[4]));
+        outputs[0] = m[0].add(inner).add(outer);
+        outputs[2] = plus(2.0, outer, times(0.5, inner));
+        let (inner, outer) = (m[1].sub(m[2]), m[3].sub(m[4]));
+        outputs[1] = times(INNER, plus(2.0, outer, inner));
+        outputs[3] = plus(INNER, plus(4.0, outer, times(0.5, inner)), m[5]);
+    }
+    outputs
+}
+
+/// `G`: taps to places.
+#[inline(always)]
+pub(super) fn means<W: Vector, const K: usize, const S: usize>(g: [W; K]) -> [W; S] {
+    let mut places = [g[0]; S];
+    if S == 3 {
+        places[1] = g[0].add(g[1]);
+        places[2] = g[1];
+    } else if S == 4 {
+        let (ends, middle) = (times(0.5, g[0].add(g[2])), times(0.5, g[1]));
+        places[1] = ends.add(middle);
+        places[2] = ends.sub(middle);
+        places[3] = g[2];
+    } else {
+        let even = times(-2.0 / 3.0, plus(0.5, g[2], g[0]));
+        [places[1], places[2]] = both(even, -2.0 / 3.0 * INNER, g[1]);
+        let even = times(1.0 / 6.0, plus(2.0, g[2], g[0]));
+        [places[3], places[4]] = both(even, INNER / 3.0, g[1]);
+        places[5] = g[2];
+    }
+    places
+}
+
+/// `A`: outputs' gradients to places. Of F(2x2, 3x3) the last has the other sign, for which it would take
+/// one step more.
+#[inline(always)]
+pub(super) fn spread<W: Vector, const M: usize, const S: usize>(dy: [W; M]) -> [W; S] {
+    let mut places = [dy[0]; S];
+    if S == 4 {
+        places[1] = dy[0].add(dy[1]);
+        places[2] = dy[0].sub(dy[1]);
+        places[3] = dy[1];
+    } else {
+        let (even, odd) = (plus(0.5, dy[2], dy[0]), plus(0.5, dy[3], dy[1]));
+        [places[1], places[2]] = both(even, INNER, odd);
+        let (even, odd) = (plus(2.0, dy[2], dy[0]), plus(2.0, dy[3], dy[1]));
+        [places[3], places[4]] = both(even, 2.0 * INNER, odd);
+        places[5] = dy[3];
+    }
+    places
+}
+
+/// `Gt`: sums at places to a kernel's gradient. Of F(2x2, 3x3) the last has the other sign.
+#[inline(always)]
+pub(super) fn ends<W: Vector, const S: usize, const K: usize>(m: [W; S]) -> [W; K] {
+    let mut taps = [m[0]; K];
+    if S == 4 {
+        let sum = times(0.5, m[1].add(m[2]));
+        taps[0] = m[0].add(sum);
+        taps[1] = times(0.5, m[1].sub(m[2]));
+        taps[2] = sum.sub(m[3]);
+    } else {
+        let (inner, outer) = (m[1].add(m[2]), m[3].add(m[4]));
+        taps[0] = plus(1.0 / 6.0, outer, plus(-2.0 / 3.0, inner, m[0]));
+        taps[2] = plus(1.0 / 3.0, outer.sub(inner), m[5]);
+        let (inner, outer) = (m[1].sub(m[2]), m[3].sub(m[4]));
+        taps[1] = plus(INNER / 3.0, outer, times(-2.0 / 3.0 * INNER, inner));
+    }
+    taps
+}
