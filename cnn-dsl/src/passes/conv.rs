@@ -145,9 +145,16 @@ impl Winograd {
         self.block(block, outputs, [channels, filters.min(2 * PANEL)])
     }
 
-    /// The same for a kernel's gradient: 64 tiles of channels and of filters.
+    /// How the kernel's gradient goes: sums at more places pay where there are many tiles.
+    fn of_gradient(self) -> Self {
+        let tiles: u64 = self.tiles(self.output).into_iter().product();
+        Self { outputs: if tiles < 32 { 2 } else { self.outputs }, ..self }
+    }
+
+    /// The same for that gradient: 64 tiles of channels and of filters.
     fn gradient_scratch(self, group: [u64; 2]) -> u64 {
-        self.block(64, self.output, group)
+        let tiles = self.of_gradient();
+        tiles.block(64, tiles.output, group)
     }
 
     /// Floats of as many rows of tiles as make `block`, at least one, with gaps.
@@ -206,7 +213,9 @@ impl ConvSizes {
     fn gradients(&self) -> u64 {
         let [channels, filters] = self.group;
         match self.back() {
-            Some(winograd) => winograd.places() * channels * filters.next_multiple_of(PANEL),
+            Some(winograd) => {
+                winograd.of_gradient().places() * channels * filters.next_multiple_of(PANEL)
+            }
             None => self.places * channels * filters * self.groups,
         }
     }

@@ -109,7 +109,7 @@ impl Winograd {
     }
 
     /// Tiles, down and across.
-    const fn tiles(&self) -> [usize; 2] {
+    pub const fn tiles(&self) -> [usize; 2] {
         let windows = self.form.outputs / 2;
         [self.windows[0].div_ceil(windows), self.windows[1].div_ceil(windows)]
     }

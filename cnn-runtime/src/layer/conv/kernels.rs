@@ -118,7 +118,8 @@ fn convolve_back_row<L: Lanes>(
     ends: &mut Ends<'_>,
 ) {
     let ([_, columns, _], [_, filters]) = (conv.input, conv.group());
-    let (width, across, tap) = (conv.mirrored().input[1], conv.strides[1], filters * COLUMNS);
+    let (mirrored, across, tap) = (conv.mirrored(), conv.strides[1], filters * COLUMNS);
+    let (width, panel) = (mirrored.input[1], mirrored.taps() * COLUMNS);
     let rows = conv.meeting(0, row);
     for phase in 0..across.min(columns) {
         let taps = conv.meeting(1, phase);
@@ -134,7 +135,7 @@ fn convolve_back_row<L: Lanes>(
                 a_steps: [rows.advance * width * conv.filters, taps.advance * conv.filters, 1],
                 b: panels,
                 b_at: (rows.first * conv.kernel[1] + taps.first) * tap,
-                b_panel: conv.mirrored().taps() * COLUMNS,
+                b_panel: panel,
                 b_steps: [rows.step * conv.kernel[1] * tap, taps.step * tap, COLUMNS],
             };
             let to = &mut ends.to[(phase + column * across) * ends.stride..];
@@ -169,7 +170,7 @@ fn group_gradient<L: Lanes>(
     let [group_inputs, filters] = conv.group();
     let (first_input, first) = (group * group_inputs, group * filters);
     let (width, framed_width) = (conv.padded()[1] * inputs, conv.mirrored().input[1] * channels);
-    let (counts, steps) = conv.tap_loops();
+    let (origin, (counts, steps)) = (conv.framed_index(0, 0), conv.tap_loops());
     for outer in 0..counts[0] * counts[1] {
         let (i, j) = (outer / counts[1], outer % counts[1]);
         for (tap, count) in even_parts(counts[2], L::ROWS) {
@@ -181,7 +182,7 @@ fn group_gradient<L: Lanes>(
                     a_row: 1,
                     a_steps: [conv.strides[0] * width, 0, conv.strides[1] * inputs],
                     b: framed,
-                    b_at: conv.framed_index(0, 0) + first + channel,
+                    b_at: origin + first + channel,
                     b_panel: COLUMNS,
                     b_steps: [framed_width, 0, channels],
                 };

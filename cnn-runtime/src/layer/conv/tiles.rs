@@ -9,7 +9,19 @@ use crate::layer::winograd::gradient::{self, Outputs};
 use crate::layer::winograd::{self, Form, Winograd};
 use crate::team::share;
 
+/// Tiles from which on a kernel's gradient is summed at the places of larger ones: fewer do not make up for
+/// the sums of more places.
+const MANY: usize = 32;
+
 impl Conv2D {
+    /// Winograd's sizes for the kernel's gradient, if that is how the way back goes.
+    pub(super) const fn gradient_tiles(&self) -> Option<Winograd> {
+        let (Some(tiles), Some(form)) = (self.as_winograd(), self.form_back()) else { return None };
+        let [down, across] = tiles.tiles();
+        let outputs = if down * across < MANY { 2 } else { form.outputs };
+        Some(Winograd { form: Form { outputs, ..form }, ..tiles })
+    }
+
     /// Winograd's sizes for the input's gradient.
     pub(super) const fn turned(&self, form: Form) -> Winograd {
         let [rows, columns, channels] = self.input;
@@ -31,7 +43,7 @@ impl Conv2D {
     /// `backward` by Winograd's algorithm, which brings frames of its own.
     pub(super) fn backward_tiles(
         &self,
-        winograd: &Winograd,
+        form: Form,
         transposed: &[f32],
         x: &[f32],
         y: &[f32],
@@ -50,15 +62,17 @@ impl Conv2D {
         };
         let (sums, bias) = gradients.split_at_mut(gradients.len() - self.bias_len());
         let outputs = Outputs { shape: self.output(), dy };
-        gradient::kernel_gradient(winograd, x, outputs, sums, scratch);
+        if let Some(tiles) = self.gradient_tiles() {
+            gradient::kernel_gradient(&tiles, x, outputs, sums, scratch);
+        }
         if self.bias {
             for pixel in dy.chunks_exact(self.filters) {
                 elementwise::add(bias, pixel);
             }
         }
         if let Some(dx) = dx {
-            let turned = self.turned(winograd.form);
-            let len = winograd.form.packed_len(self.filters, self.input[2]);
+            let turned = self.turned(form);
+            let len = form.packed_len(self.filters, self.input[2]);
             let panels = &transposed[self.at.transposed..][..len];
             let dx = winograd::Image { shape: self.input, relu: false, y: dx };
             winograd::convolve_image(&turned, panels, dy, dx, scratch);
@@ -68,7 +82,7 @@ impl Conv2D {
     /// `weight_gradients` where shards have their sums at Winograd's places, channel by channel.
     pub(super) fn gather_places<'a>(
         &self,
-        form: Form,
+        tiles: &Winograd,
         shards: impl Iterator<Item = &'a [f32]> + Clone + Sync,
         gradients: &mut [f32],
     ) {
@@ -85,9 +99,9 @@ impl Conv2D {
                     let (mut sums, mut turned) = ([0.0; gradient::SUMS], [0.0; gradient::TAPS]);
                     for shard in shards.clone() {
                         let sixteen = &shard[channel * width + filter..];
-                        gradient::add_places(form, sixteen, channels * width, &mut sums);
+                        gradient::add_places(tiles.form, sixteen, channels * width, &mut sums);
                     }
-                    gradient::turn_back(form, &sums, &mut turned);
+                    gradient::turn_back(tiles.form, &sums, &mut turned);
                     let count = COLUMNS.min(filters - filter);
                     let turned = turned.chunks_exact(COLUMNS);
                     for (mut tap, turned) in taps.outer_iter_mut().zip(turned) {
@@ -99,7 +113,7 @@ impl Conv2D {
         });
         bias.fill(0.0);
         for shard in shards {
-            elementwise::add(bias, &shard[form.gradients_len(channels, filters)..]);
+            elementwise::add(bias, &shard[tiles.gradients_len()..]);
         }
     }
 }

@@ -23,14 +23,12 @@ pub(in crate::layer) const SUMS: usize = 36 * COLUMNS;
 /// The same at a kernel's places.
 pub(in crate::layer) const TAPS: usize = 9 * COLUMNS;
 
-impl Form {
-    /// Floats of a kernel's gradient: place, channel, filters in whole vectors.
-    pub const fn gradients_len(self, channels: usize, filters: usize) -> usize {
-        self.places() * channels * filters.next_multiple_of(COLUMNS)
-    }
-}
-
 impl Winograd {
+    /// Floats of a kernel's gradient: place, channel, filters in whole vectors.
+    pub const fn gradients_len(&self) -> usize {
+        self.form.places() * self.input[2] * self.width()
+    }
+
     /// Floats of scratch: a block's tiles of inputs and of the outputs' gradients, transformed.
     pub const fn gradient_scratch(&self) -> usize {
         let tiles = self.rows_of(BLOCK) * self.tiles()[1];
