@@ -157,12 +157,14 @@ impl Winograd {
         tiles.block(64, tiles.output, group)
     }
 
-    /// Floats of as many rows of tiles as make `block`, at least one, with gaps.
+    /// Floats of as many rows of tiles as make `block`, at least one, with gaps, and of their lines, framed.
     fn block(self, block: u64, outputs: [u64; 2], group: [u64; 2]) -> u64 {
         let [down, across] = self.tiles(outputs);
         let rows = (block / across).clamp(1, down);
-        let channels: u64 = group.iter().map(|count| count.next_multiple_of(PANEL)).sum();
-        self.places() * (rows * across * channels + 2 * PANEL)
+        let group = group.map(|count| count.next_multiple_of(PANEL));
+        let framed = |tiles: u64| tiles * self.outputs + self.kernel - 1;
+        let tiles = self.places() * (rows * across * (group[0] + group[1]) + 2 * PANEL);
+        framed(rows) * framed(across) * group[0] + tiles
     }
 }
 

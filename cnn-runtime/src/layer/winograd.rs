@@ -10,7 +10,7 @@
 
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
-    COLUMNS, Ends, Kernel, Lanes, PANELS, Product, Sink, Start, Tile, Vector, load_columns,
+    COLUMNS, Ends, Kernel, Lanes, PANELS, Product, Sink, Start, Tile, Vector,
     load_rows, panels_of, relu_rows, store_rows, unrolled, vectorized,
 };
 use crate::team::for_each_chunk;
@@ -134,12 +134,51 @@ impl Winograd {
         self.rows_of(floats / self.depth())
     }
 
-    /// Floats of scratch: a block's tiles, transformed, and what a tile's panels make of them.
+    /// Floats of a line of a framed image.
+    const fn line(&self) -> usize {
+        (self.tiles()[1] * self.form.outputs + self.form.kernel - 1) * self.depth()
+    }
+
+    /// Floats of the framed lines that some rows of tiles see.
+    const fn frame_len(&self, rows: usize) -> usize {
+        (rows * self.form.outputs + self.form.kernel - 1) * self.line()
+    }
+
+    /// Floats of scratch: a block's lines, framed, its tiles, transformed, and what a tile's panels make of
+    /// them.
     pub const fn scratch(&self) -> usize {
         let width = self.filters.next_multiple_of(COLUMNS);
         let width = if width < PANELS * COLUMNS { width } else { PANELS * COLUMNS };
-        let tiles = self.rows_in_block() * self.tiles()[1];
-        self.form.places() * (tiles * (self.depth() + width) + 2 * GAP)
+        let (rows, columns) = (self.rows_in_block(), self.tiles()[1]);
+        let tiles = rows * columns * (self.depth() + width) + 2 * GAP;
+        self.frame_len(rows) + self.form.places() * tiles
+    }
+
+    /// Copies what `rows` rows of tiles from `first` on see into a frame of zeros, pixels in whole vectors.
+    fn frame(&self, x: &[f32], first: usize, rows: usize, framed: &mut [f32]) {
+        let ([height, width, channels], [top, left]) = (self.input, self.frame);
+        let (depth, line) = (self.depth(), self.line());
+        let lines = framed[..self.frame_len(rows)].chunks_exact_mut(line);
+        for (row, to) in (first * self.form.outputs..).zip(lines) {
+            if row < top || row - top >= height {
+                to.fill(0.0);
+                continue;
+            }
+            let x = &x[(row - top) * width * channels..][..width * channels];
+            let (before, to) = to.split_at_mut((left * depth).min(line));
+            before.fill(0.0);
+            let (pixels, behind) = to.split_at_mut((width * depth).min(to.len()));
+            behind.fill(0.0);
+            if channels == depth {
+                pixels.copy_from_slice(&x[..pixels.len()]);
+                continue;
+            }
+            for (to, x) in pixels.chunks_exact_mut(depth).zip(x.chunks_exact(channels)) {
+                let (to, rest) = to.split_at_mut(channels);
+                to.copy_from_slice(x);
+                rest.fill(0.0);
+            }
+        }
     }
 }
 
@@ -205,9 +244,12 @@ fn convolve_by<L: Lanes, const S: usize, const M: usize>(
     let (panels, bias) = packed.split_at(this.filters.div_ceil(COLUMNS) * panel_len);
     let (step, [down, across]) = (this.rows_in_block(), this.tiles());
     for first in (0..down).step_by(step) {
-        let count = step.min(down - first) * across;
+        let rows = step.min(down - first);
+        let count = rows * across;
+        let (framed, scratch) = scratch.split_at_mut(this.frame_len(rows));
         let (inputs, sums) = scratch.split_at_mut(S * S * (count * this.depth() + GAP));
-        L::call(TransformInputs::<S, M> { this, x, first, count, inputs });
+        this.frame(x, first, rows, framed);
+        L::call(TransformInputs::<S, M> { this, framed, rows, inputs });
         for (filter, together) in panels_of::<L>(this.filters) {
             let panels = &panels[filter / COLUMNS * panel_len..];
             multiply::<L>(this, inputs, panels, count, together, sums);
@@ -221,7 +263,7 @@ fn convolve_by<L: Lanes, const S: usize, const M: usize>(
                     stride,
                     bias,
                     first,
-                    count,
+                    rows,
                     filter,
                     sink: &mut *sink,
                 });
@@ -230,24 +272,29 @@ fn convolve_by<L: Lanes, const S: usize, const M: usize>(
     }
 }
 
+/// `Bt d B` of some rows of tiles, the first lines of `framed`: place, tile, channel.
 struct TransformInputs<'a, const S: usize, const M: usize> {
     this: &'a Winograd,
-    x: &'a [f32],
-    first: usize,
-    count: usize,
+    framed: &'a [f32],
+    rows: usize,
     inputs: &'a mut [f32],
 }
 
 impl<L: Lanes, const S: usize, const M: usize> Kernel<L> for TransformInputs<'_, S, M> {
     #[inline(always)]
     fn run(self) {
-        transform_inputs::<L::Sixteenth, S, M>(
-            self.this,
-            self.x,
-            self.first,
-            self.count,
-            self.inputs,
-        );
+        let (depth, columns, line) = (self.this.depth(), self.this.tiles()[1], self.this.line());
+        let stride = self.rows * columns * depth + GAP;
+        for row in 0..self.rows {
+            for column in 0..columns {
+                let framed = &self.framed[M * (row * line + column * depth)..];
+                let inputs = &mut self.inputs[(row * columns + column) * depth..];
+                for c in (0..depth).step_by(L::Sixteenth::LEN) {
+                    let square = load_square::<L::Sixteenth, S>(&framed[c..], line, depth);
+                    transform_input(square, &mut inputs[c..], stride);
+                }
+            }
+        }
     }
 }
 
@@ -258,7 +305,7 @@ struct TransformOutputs<'a, Out, const S: usize, const M: usize> {
     stride: usize,
     bias: &'a [f32],
     first: usize,
-    count: usize,
+    rows: usize,
     filter: usize,
     sink: &'a mut Out,
 }
@@ -270,7 +317,7 @@ impl<L: Lanes, Out: Sink, const S: usize, const M: usize> Kernel<L>
     fn run(self) {
         let (windows, columns) = (self.this.windows, self.this.tiles()[1]);
         let bias = L::Wide::load(self.bias);
-        for row in 0..self.count / columns {
+        for row in 0..self.rows {
             for column in 0..columns {
                 let sums = &self.sums[(row * columns + column) * COLUMNS..];
                 let outputs = transform_output::<_, S, M>(sums, self.stride, bias);
@@ -304,31 +351,12 @@ fn put<W: Vector, const M: usize>(
     });
 }
 
-/// `Bt d B` of `count` tiles from row `first` of tiles on: place, tile, channel.
+/// A vector of channels of each pixel of a tile.
 #[inline(always)]
-fn transform_inputs<W: Vector, const S: usize, const M: usize>(
-    this: &Winograd,
-    x: &[f32],
-    first: usize,
-    count: usize,
-    inputs: &mut [f32],
-) {
-    let ([_, _, channels], depth, columns) = (this.input, this.depth(), this.tiles()[1]);
-    let stride = count * depth + GAP;
-    for row in 0..count / columns {
-        for column in 0..columns {
-            let square = Square::<S>::new(this, [M * (first + row), M * column]);
-            let inputs = &mut inputs[(row * columns + column) * depth..];
-            for c in (0..channels).step_by(W::LEN) {
-                let (x, inputs) = (&x[c..], &mut inputs[c..]);
-                if square.whole {
-                    transform_input::<W, S>(square.load_whole(x), inputs, stride);
-                } else {
-                    transform_input::<W, S>(square.load(x, channels - c), inputs, stride);
-                }
-            }
-        }
-    }
+fn load_square<W: Vector, const S: usize>(x: &[f32], line: usize, pixel: usize) -> [[W; S]; S] {
+    let mut square = [[W::splat(0.0); S]; S];
+    unrolled!([0 1 2 3 4 5] S, i => square[i] = load_rows(&x[i * line..], pixel, COLUMNS));
+    square
 }
 
 /// `Bt d B`, its places `stride` apart.
@@ -343,61 +371,6 @@ fn transform_input<W: Vector, const S: usize>(mut d: [[W; S]; S], to: &mut [f32]
     unrolled!([0 1 2 3 4 5] S, i => {
         store_rows(differences(d[i]), &mut to[i * S * stride..], stride, COLUMNS);
     });
-}
-
-/// How the pixels of a tile lie in an image.
-struct Square<const S: usize> {
-    /// Lines and columns of the tile that lie in the image: the first, and the one behind the last.
-    lines: [usize; 2],
-    columns: [usize; 2],
-    /// The first pixel that does.
-    at: usize,
-    /// From line to line of the image.
-    line: usize,
-    channels: usize,
-    /// Whether all of them lie in the image and have whole vectors.
-    whole: bool,
-}
-
-impl<const S: usize> Square<S> {
-    /// From a pixel of the framed image on.
-    #[inline(always)]
-    fn new(this: &Winograd, [row, column]: [usize; 2]) -> Self {
-        let ([height, width, channels], [top, left]) = (this.input, this.frame);
-        let inside = |first: usize, frame: usize, size: usize| {
-            let before = frame.saturating_sub(first).min(S);
-            [before, (frame + size).saturating_sub(first).clamp(before, S)]
-        };
-        let (lines, columns) = (inside(row, top, height), inside(column, left, width));
-        let at = (row + lines[0]).saturating_sub(top) * width
-            + (column + columns[0]).saturating_sub(left);
-        let whole = lines == [0, S] && columns == [0, S] && channels % COLUMNS == 0;
-        Self { lines, columns, at: at * channels, line: width * channels, channels, whole }
-    }
-
-    /// A vector of channels of each pixel of a whole one.
-    #[inline(always)]
-    fn load_whole<W: Vector>(&self, x: &[f32]) -> [[W; S]; S] {
-        let (mut d, x) = ([[W::splat(0.0); S]; S], &x[self.at..]);
-        unrolled!([0 1 2 3 4 5] S, i => {
-            d[i] = load_rows(&x[i * self.line..], self.channels, COLUMNS);
-        });
-        d
-    }
-
-    /// Up to a vector of channels of each pixel of another; zeros outside.
-    #[inline(always)]
-    fn load<W: Vector>(&self, x: &[f32], left: usize) -> [[W; S]; S] {
-        let mut d = [[W::splat(0.0); S]; S];
-        unrolled!([0 1 2 3 4 5] S, i => if i >= self.lines[0] && i < self.lines[1] {
-            let line = &x[self.at + (i - self.lines[0]) * self.line..];
-            unrolled!([0 1 2 3 4 5] S, j => if j >= self.columns[0] && j < self.columns[1] {
-                let pixel = (j - self.columns[0]) * self.channels;
-                d[i][j] = load_columns(&line[pixel..], left);
-            });
-        });
-        d
-    }
 }
 
 /// For each place the product of its tiles by channels and channels by the filters of `together` panels, the

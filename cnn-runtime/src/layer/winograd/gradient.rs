@@ -29,10 +29,12 @@ impl Winograd {
         self.form.places() * self.input[2] * self.width()
     }
 
-    /// Floats of scratch: a block's tiles of inputs and of the outputs' gradients, transformed.
+    /// Floats of scratch: a block's lines, framed, and its tiles of inputs and of the outputs' gradients,
+    /// transformed.
     pub const fn gradient_scratch(&self) -> usize {
-        let tiles = self.rows_of(BLOCK) * self.tiles()[1];
-        self.form.places() * (tiles * (self.depth() + self.width()) + 2 * GAP)
+        let rows = self.rows_of(BLOCK);
+        let tiles = rows * self.tiles()[1] * (self.depth() + self.width()) + 2 * GAP;
+        self.frame_len(rows) + self.form.places() * tiles
     }
 
     /// Filters in whole vectors.
@@ -116,20 +118,23 @@ fn kernel_gradient_of<L: Lanes, const S: usize, const M: usize>(
 ) {
     let (step, [down, across]) = (this.rows_of(BLOCK), this.tiles());
     for first in (0..down).step_by(step) {
-        let count = step.min(down - first) * across;
+        let rows = step.min(down - first);
+        let count = rows * across;
+        let (framed, scratch) = scratch.split_at_mut(this.frame_len(rows));
         let (inputs, spread) = scratch.split_at_mut(S * S * (count * this.depth() + GAP));
-        L::call(TransformInputs::<S, M> { this, x, first, count, inputs });
-        L::call(SpreadOutputs::<S, M> { this, outputs, first, count, spread });
+        this.frame(x, first, rows, framed);
+        L::call(TransformInputs::<S, M> { this, framed, rows, inputs });
+        L::call(SpreadOutputs::<S, M> { this, outputs, first, rows, spread });
         add_products::<L>(this, inputs, spread, count, sums);
     }
 }
 
-/// `A dy At` of `count` tiles from row `first` of tiles on: place, tile, filter.
+/// `A dy At` of `rows` rows of tiles from row `first` on: place, tile, filter.
 struct SpreadOutputs<'a, const S: usize, const M: usize> {
     this: &'a Winograd,
     outputs: Outputs<'a>,
     first: usize,
-    count: usize,
+    rows: usize,
     spread: &'a mut [f32],
 }
 
@@ -137,8 +142,8 @@ impl<L: Lanes, const S: usize, const M: usize> Kernel<L> for SpreadOutputs<'_, S
     #[inline(always)]
     fn run(self) {
         let (columns, width) = (self.this.tiles()[1], self.this.width());
-        let stride = self.count * width + GAP;
-        for row in 0..self.count / columns {
+        let stride = self.rows * columns * width + GAP;
+        for row in 0..self.rows {
             for column in 0..columns {
                 let at = [M * (self.first + row), M * column];
                 let to = &mut self.spread[(row * columns + column) * width..];
