@@ -137,11 +137,10 @@ impl Winograd {
         filters.next_multiple_of(PANEL) * (self.places() * channels + 1)
     }
 
-    /// Floats of some rows of tiles, of which each place has 512 or 256 floats or one row, and of two panels
+    /// Floats of some rows of tiles, with 512 floats a place or, of many places, eight tiles, and of two panels
     /// of sums.
     fn scratch(self, outputs: [u64; 2], channels: u64, filters: u64) -> u64 {
-        let floats = if self.places() > 16 { 256 } else { 512 };
-        let block = floats / channels.next_multiple_of(PANEL);
+        let block = if self.places() > 16 { 8 } else { 512 / channels.next_multiple_of(PANEL) };
         self.block(block, outputs, [channels, filters.min(2 * PANEL)])
     }
 

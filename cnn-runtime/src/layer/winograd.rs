@@ -10,8 +10,8 @@
 
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
-    COLUMNS, Ends, Kernel, Lanes, PANELS, Product, Sink, Start, Tile, Vector,
-    load_rows, panels_of, relu_rows, store_rows, unrolled, vectorized,
+    COLUMNS, Ends, Kernel, Lanes, PANELS, Product, Sink, Start, Tile, Vector, load_rows, panels_of,
+    relu_rows, store_rows, unrolled, vectorized,
 };
 use crate::team::for_each_chunk;
 
@@ -127,11 +127,10 @@ impl Winograd {
         }
     }
 
-    /// Rows of tiles that [`convolve`] takes at a time: the transformed tiles of all places take 32 KiB,
-    /// about a first-level cache, if a row of tiles does not take more.
+    /// Rows of tiles that [`convolve`] takes at a time: the transformed tiles of up to sixteen places take
+    /// 32 KiB, about a first-level cache. Of more places eight tiles do, as many as a product has rows.
     const fn rows_in_block(&self) -> usize {
-        let floats = if self.form.places() > 16 { 256 } else { 512 };
-        self.rows_of(floats / self.depth())
+        self.rows_of(if self.form.places() > 16 { 8 } else { 512 / self.depth() })
     }
 
     /// Floats of a line of a framed image.

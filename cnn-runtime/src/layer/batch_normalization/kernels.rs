@@ -2,7 +2,7 @@
 //! them is in arrays of that length, so that one turn of a loop is a few vectors.
 
 use super::{BatchNormalization, Shared};
-use crate::kernel::simd::{Lanes, vectorized};
+use crate::kernel::simd::{Lanes, prefetch, vectorized};
 
 /// Channels that are worked on side by side.
 const GROUP: usize = 16;
@@ -123,6 +123,17 @@ fn sixteen(values: &[f32], at: usize) -> &Group {
     values[at..at + GROUP].first_chunk().expect("as long as a group")
 }
 
+/// Floats between what is read of an image and what is asked for meanwhile, since what has waited for the
+/// whole batch comes from beyond the second cache.
+const AHEAD: usize = 1024;
+
+/// The same, and asks for those that come later.
+#[inline(always)]
+fn sixteen_ahead(values: &[f32], at: usize) -> &Group {
+    prefetch(&values[(at + AHEAD).min(values.len() - 1)]);
+    sixteen(values, at)
+}
+
 /// The same.
 #[inline(always)]
 fn sixteen_mut(values: &mut [f32], at: usize) -> &mut Group {
@@ -179,7 +190,7 @@ fn distances(this: &BatchNormalization, from: usize, x: &[f32], near: &Sums) -> 
     let (mut total, mut squares): (Sums, Sums) = ([0.0; GROUP], [0.0; GROUP]);
     if this.is_wide(from) {
         for at in (from..x.len()).step_by(this.channels) {
-            let x = sixteen(x, at);
+            let x = sixteen_ahead(x, at);
             for j in 0..GROUP {
                 let distance = f64::from(x[j]) - near[j];
                 total[j] += distance;
@@ -246,7 +257,7 @@ fn slopes_of(
     let (mut gradient, mut slope): (Sums, Sums) = ([0.0; GROUP], [0.0; GROUP]);
     if this.is_wide(from) {
         for at in (from..x.len()).step_by(this.channels) {
-            let (x, dy) = (sixteen(x, at), sixteen(dy, at));
+            let (x, dy) = (sixteen_ahead(x, at), sixteen_ahead(dy, at));
             for j in 0..GROUP {
                 let passed = f64::from(constants.passed(j, x[j], dy[j]));
                 gradient[j] += passed;
@@ -276,7 +287,8 @@ fn backward_body<L: Lanes>(
         let pull = Pull::of(this, batch, from);
         if this.is_wide(from) {
             for at in (from..x.len()).step_by(this.channels) {
-                let (x, dy, dx) = (sixteen(x, at), sixteen(dy, at), sixteen_mut(dx, at));
+                let (x, dy) = (sixteen_ahead(x, at), sixteen_ahead(dy, at));
+                let dx = sixteen_mut(dx, at);
                 for j in 0..GROUP {
                     dx[j] = pull.backward(j, x[j], dy[j]);
                 }

@@ -1,6 +1,6 @@
 //! A convolution's way back by Winograd's algorithm.
 
-use ndarray::{ArrayView1, ArrayViewMut3, Axis, s};
+use ndarray::{ArrayViewMut3, Axis};
 
 use super::{Conv2D, TASK};
 use crate::kernel::elementwise;
@@ -105,8 +105,8 @@ impl Conv2D {
                     let count = COLUMNS.min(filters - filter);
                     let turned = turned.chunks_exact(COLUMNS);
                     for (mut tap, turned) in taps.outer_iter_mut().zip(turned) {
-                        let mut to = tap.slice_mut(s![filter..filter + count]);
-                        to.assign(&ArrayView1::from(&turned[..count]));
+                        let tap = tap.as_slice_mut().expect("filters lie side by side");
+                        tap[filter..][..count].copy_from_slice(&turned[..count]);
                     }
                 }
             }
