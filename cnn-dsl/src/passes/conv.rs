@@ -23,9 +23,8 @@ fn conv_descriptor(
         let groups = number(conv.groups);
         quote!(.groups(#groups))
     });
-    let winograd = winograd.map(|winograd| match winograd.outputs {
-        2 => quote!(.winograd()),
-        _ => quote!(.winograd4()),
+    let winograd = winograd.map(|winograd| {
+        if winograd.outputs == 2 { quote!(.winograd()) } else { quote!(.winograd4()) }
     });
     quote!(Conv2D::new(#input, #filters, #kernel) #groups #settings #winograd)
 }

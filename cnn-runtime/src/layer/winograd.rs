@@ -11,7 +11,7 @@
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
     COLUMNS, Ends, Kernel, Lanes, PANELS, Product, Sink, Start, Tile, Vector, load_rows, panels_of,
-    relu_rows, store_rows, unrolled, vectorized,
+    relu_rows, store_rows, unrolled, unrolled_for, vectorized,
 };
 use crate::team::for_each_chunk;
 
@@ -204,12 +204,12 @@ fn transform_kernel<W: Vector, const K: usize, const S: usize>(
     stride: usize,
 ) {
     let mut columns = [[W::splat(0.0); S]; K];
-    unrolled!([0 1 2] K, j => {
+    unrolled_for!(W: [0 1 2] K, j => {
         columns[j] = means::<W, K, S>(load_rows(&taps[j * COLUMNS..], K * COLUMNS, COLUMNS));
     });
-    unrolled!([0 1 2 3 4 5] S, i => {
+    unrolled_for!(W: [0 1 2 3 4 5] S, i => {
         let mut row = [columns[0][i]; K];
-        unrolled!([0 1 2] K, j => row[j] = columns[j][i]);
+        unrolled_for!(W: [0 1 2] K, j => row[j] = columns[j][i]);
         store_rows(means::<W, K, S>(row), &mut to[i * S * stride..], stride, COLUMNS);
     });
 }
@@ -251,7 +251,7 @@ fn convolve_by<L: Lanes, const S: usize, const M: usize>(
         L::call(TransformInputs::<S, M> { this, framed, rows, inputs });
         for (filter, together) in panels_of::<L>(this.filters) {
             let panels = &panels[filter / COLUMNS * panel_len..];
-            multiply::<L>(this, inputs, panels, count, together, sums);
+            L::call(Multiply { this, inputs, panels, count, together, sums });
             let stride = together * count * COLUMNS + GAP;
             for (panel, filter) in (filter..).step_by(COLUMNS).take(together).enumerate() {
                 let sums = &sums[panel * count * COLUMNS..];
@@ -354,56 +354,62 @@ fn put<W: Vector, const M: usize>(
 #[inline(always)]
 fn load_square<W: Vector, const S: usize>(x: &[f32], line: usize, pixel: usize) -> [[W; S]; S] {
     let mut square = [[W::splat(0.0); S]; S];
-    unrolled!([0 1 2 3 4 5] S, i => square[i] = load_rows(&x[i * line..], pixel, COLUMNS));
+    unrolled_for!(W: [0 1 2 3 4 5] S, i => square[i] = load_rows(&x[i * line..], pixel, COLUMNS));
     square
 }
 
 /// `Bt d B`, its places `stride` apart.
 #[inline(always)]
 fn transform_input<W: Vector, const S: usize>(mut d: [[W; S]; S], to: &mut [f32], stride: usize) {
-    unrolled!([0 1 2 3 4 5] S, j => {
+    unrolled_for!(W: [0 1 2 3 4 5] S, j => {
         let mut column = [d[0][j]; S];
-        unrolled!([0 1 2 3 4 5] S, i => column[i] = d[i][j]);
+        unrolled_for!(W: [0 1 2 3 4 5] S, i => column[i] = d[i][j]);
         let column = differences(column);
-        unrolled!([0 1 2 3 4 5] S, i => d[i][j] = column[i]);
+        unrolled_for!(W: [0 1 2 3 4 5] S, i => d[i][j] = column[i]);
     });
-    unrolled!([0 1 2 3 4 5] S, i => {
+    unrolled_for!(W: [0 1 2 3 4 5] S, i => {
         store_rows(differences(d[i]), &mut to[i * S * stride..], stride, COLUMNS);
     });
 }
 
 /// For each place the product of its tiles by channels and channels by the filters of `together` panels, the
 /// first of `panels`.
-#[inline(always)]
-fn multiply<L: Lanes>(
-    this: &Winograd,
-    inputs: &[f32],
-    panels: &[f32],
+struct Multiply<'a> {
+    this: &'a Winograd,
+    inputs: &'a [f32],
+    panels: &'a [f32],
+    /// Tiles.
     count: usize,
     together: usize,
-    sums: &mut [f32],
-) {
-    let (channels, depth) = (this.input[2], this.depth());
-    for (first, rows, times) in even_runs(count, L::ROWS) {
-        let tile = Tile {
-            counts: [1, 1, channels],
-            a: inputs,
-            a_at: first * depth,
-            a_row: depth,
-            a_steps: [0, 0, 1],
-            b: panels,
-            b_at: 0,
-            b_panel: this.form.panel_len(channels),
-            b_steps: [0, 0, COLUMNS],
-        };
-        // All tiles of a place, which share a part of the panels, before the next.
-        let (panel, columns) = (count * COLUMNS, together * COLUMNS);
-        let place = [count * depth + GAP, channels * COLUMNS, together * panel + GAP];
-        let next = [place, [rows * depth, 0, rows * COLUMNS]];
-        let (start, stride, to) = (Start::Zero, COLUMNS, &mut sums[first * COLUMNS..]);
-        let ends = Ends { start, relu: false, to, stride, panel, columns };
-        let times = [this.form.places(), times];
-        Product { tile, ends }.repeat::<L>([rows, together], times, next);
+    sums: &'a mut [f32],
+}
+
+impl<L: Lanes> Kernel<L> for Multiply<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { this, inputs, panels, count, together, sums } = self;
+        let (channels, depth) = (this.input[2], this.depth());
+        for (first, rows, times) in even_runs(count, L::ROWS) {
+            let tile = Tile {
+                counts: [1, 1, channels],
+                a: inputs,
+                a_at: first * depth,
+                a_row: depth,
+                a_steps: [0, 0, 1],
+                b: panels,
+                b_at: 0,
+                b_panel: this.form.panel_len(channels),
+                b_steps: [0, 0, COLUMNS],
+            };
+            // All tiles of a place, which share a part of the panels, before the next.
+            let (panel, columns) = (count * COLUMNS, together * COLUMNS);
+            let place = [count * depth + GAP, channels * COLUMNS, together * panel + GAP];
+            let next = [place, [rows * depth, 0, rows * COLUMNS]];
+            let (start, stride, to) = (Start::Zero, COLUMNS, &mut sums[first * COLUMNS..]);
+            let ends = Ends { start, relu: false, to, stride, panel, columns };
+            let times = [this.form.places(), times];
+            Product { tile, ends }.repeat::<L>([rows, together], times, next);
+        }
     }
 }
 
@@ -415,13 +421,13 @@ fn transform_output<W: Vector, const S: usize, const M: usize>(
     bias: W,
 ) -> [[W; M]; M] {
     let (mut lines, mut rows) = ([[bias; S]; M], [[bias; M]; M]);
-    unrolled!([0 1 2 3 4 5] S, j => {
+    unrolled_for!(W: [0 1 2 3 4 5] S, j => {
         let column = totals::<W, S, M>(load_rows(&sums[j * stride..], S * stride, COLUMNS));
-        unrolled!([0 1 2 3] M, i => lines[i][j] = column[i]);
+        unrolled_for!(W: [0 1 2 3] M, i => lines[i][j] = column[i]);
     });
-    unrolled!([0 1 2 3] M, i => {
+    unrolled_for!(W: [0 1 2 3] M, i => {
         rows[i] = totals(lines[i]);
-        unrolled!([0 1 2 3] M, j => rows[i][j] = rows[i][j].add(bias));
+        unrolled_for!(W: [0 1 2 3] M, j => rows[i][j] = rows[i][j].add(bias));
     });
     rows
 }

@@ -44,6 +44,8 @@ pub(crate) const ROOT_MAGIC: u32 = 0x5f37_59df;
 pub(crate) trait Vector: Copy {
     /// How many.
     const LEN: usize;
+    /// Whether loops over them are unrolled so that they stay in registers.
+    const UNROLLED: bool = true;
     /// A yes or no for each.
     type Mask: Copy;
     /// `LEN` times `x`.
@@ -138,15 +140,26 @@ macro_rules! unrolled {
 }
 pub(crate) use unrolled;
 
+/// The same for vectors `$W`, where they stay in registers; elsewhere a loop.
+macro_rules! unrolled_for {
+    ($W:ty: $values:tt $n:expr, $i:ident => $body:expr) => {
+        if const { <$W as $crate::kernel::simd::Vector>::UNROLLED } {
+            $crate::kernel::simd::unrolled!($values $n, $i => $body);
+        } else {
+            for $i in 0..$n {
+                $body;
+            }
+        }
+    };
+}
+pub(crate) use unrolled_for;
+
 /// Eight floats, and what a path has for sixteen.
 pub(crate) trait Lanes: Vector {
     /// The columns of a tile.
     type Wide: Vector;
     /// The widest vectors of which registers hold sixteen.
     type Sixteenth: Vector;
-    /// Whether sums stay in registers where loops are unrolled, of which each number of turns is a
-    /// function of its own.
-    const UNROLLED: bool = true;
     /// The most rows of a tile whose sums stay in registers.
     const ROWS: usize;
     /// The most panels of a tile, at most [`PANELS`]: each factor that is read serves as many vectors. One
@@ -221,6 +234,7 @@ pub(crate) struct Pair<L>(L, L);
 
 impl<L: Lanes> Vector for Pair<L> {
     const LEN: usize = 2 * L::LEN;
+    const UNROLLED: bool = <L as Vector>::UNROLLED;
     type Mask = (L::Mask, L::Mask);
 
     #[inline(always)]
@@ -318,6 +332,7 @@ pub(crate) struct Portable([f32; LANES]);
 
 impl Vector for Portable {
     const LEN: usize = LANES;
+    const UNROLLED: bool = FUSED;
     type Mask = [bool; LANES];
 
     #[inline(always)]
@@ -408,7 +423,6 @@ impl Vector for Portable {
 impl Lanes for Portable {
     type Wide = Pair<Self>;
     type Sixteenth = Self;
-    const UNROLLED: bool = FUSED;
     const ROWS: usize = if FUSED { ROWS } else { 2 };
     const HELD: usize = 6;
 

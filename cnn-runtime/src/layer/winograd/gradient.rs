@@ -10,7 +10,7 @@ use super::{Form, GAP, TransformInputs, Winograd};
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
     COLUMNS, Ends, Kernel, Lanes, Product, Start, Tile, Vector, load_columns, load_rows, panels_of,
-    store_rows, unrolled, vectorized,
+    store_rows, unrolled_for, vectorized,
 };
 
 /// Tiles that are worked on together, if a row of tiles is not longer: the longer the sums over them, the
@@ -62,12 +62,12 @@ impl Outputs<'_> {
     ) -> [[W; M]; M] {
         let ([rows, columns, filters], mut outputs) = (self.shape, [[W::splat(0.0); M]; M]);
         let left = filters - filter;
-        unrolled!([0 1 2 3] M, i => if row + i < rows {
+        unrolled_for!(W: [0 1 2 3] M, i => if row + i < rows {
             let line = &self.dy[((row + i) * columns + column) * filters + filter..];
             if column + M <= columns {
                 outputs[i] = load_rows(line, filters, left);
             } else {
-                unrolled!([0 1 2 3] M, j => if column + j < columns {
+                unrolled_for!(W: [0 1 2 3] M, j => if column + j < columns {
                     outputs[i][j] = load_columns(&line[j * filters..], left);
                 });
             }
@@ -125,7 +125,7 @@ fn kernel_gradient_of<L: Lanes, const S: usize, const M: usize>(
         this.frame(x, first, rows, framed);
         L::call(TransformInputs::<S, M> { this, framed, rows, inputs });
         L::call(SpreadOutputs::<S, M> { this, outputs, first, rows, spread });
-        add_products::<L>(this, inputs, spread, count, sums);
+        L::call(AddProducts { this, inputs, spread, count, sums: &mut *sums });
     }
 }
 
@@ -164,47 +164,54 @@ fn spread_outputs<W: Vector, const S: usize, const M: usize>(
     stride: usize,
 ) {
     let mut lines = [[outputs[0][0]; M]; S];
-    unrolled!([0 1 2 3] M, j => {
+    unrolled_for!(W: [0 1 2 3] M, j => {
         let mut column = [outputs[0][j]; M];
-        unrolled!([0 1 2 3] M, i => column[i] = outputs[i][j]);
+        unrolled_for!(W: [0 1 2 3] M, i => column[i] = outputs[i][j]);
         let column = spread::<W, M, S>(column);
-        unrolled!([0 1 2 3 4 5] S, i => lines[i][j] = column[i]);
+        unrolled_for!(W: [0 1 2 3 4 5] S, i => lines[i][j] = column[i]);
     });
-    unrolled!([0 1 2 3 4 5] S, i => {
+    unrolled_for!(W: [0 1 2 3 4 5] S, i => {
         let row = spread::<W, M, S>(lines[i]);
         store_rows(row, &mut to[i * S * stride..], stride, COLUMNS);
     });
 }
 
 /// For each place the product of channels by tiles and tiles by filters.
-#[inline(always)]
-fn add_products<L: Lanes>(
-    this: &Winograd,
-    inputs: &[f32],
-    spread: &[f32],
+struct AddProducts<'a> {
+    this: &'a Winograd,
+    inputs: &'a [f32],
+    spread: &'a [f32],
+    /// Tiles.
     count: usize,
-    sums: &mut [f32],
-) {
-    let (channels, depth, width) = (this.input[2], this.depth(), this.width());
-    for (c, rows, times) in even_runs(channels, L::ROWS) {
-        for (filter, panels) in panels_of::<L>(width) {
-            let tile = Tile {
-                counts: [1, 1, count],
-                a: inputs,
-                a_at: c,
-                a_row: 1,
-                a_steps: [0, 0, depth],
-                b: spread,
-                b_at: filter,
-                b_panel: COLUMNS,
-                b_steps: [0, 0, width],
-            };
-            let (start, to) = (Start::Sum, &mut sums[c * width + filter..]);
-            let (stride, columns) = (width, width - filter);
-            let ends = Ends { start, relu: false, to, stride, panel: COLUMNS, columns };
-            let place = [count * depth + GAP, count * width + GAP, channels * width];
-            let (times, next) = ([this.form.places(), times], [place, [rows, 0, rows * width]]);
-            Product { tile, ends }.repeat::<L>([rows, panels], times, next);
+    sums: &'a mut [f32],
+}
+
+impl<L: Lanes> Kernel<L> for AddProducts<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { this, inputs, spread, count, sums } = self;
+        let (channels, depth, width) = (this.input[2], this.depth(), this.width());
+        for (c, rows, times) in even_runs(channels, L::ROWS) {
+            for (filter, panels) in panels_of::<L>(width) {
+                let tile = Tile {
+                    counts: [1, 1, count],
+                    a: inputs,
+                    a_at: c,
+                    a_row: 1,
+                    a_steps: [0, 0, depth],
+                    b: spread,
+                    b_at: filter,
+                    b_panel: COLUMNS,
+                    b_steps: [0, 0, width],
+                };
+                let (start, to) = (Start::Sum, &mut sums[c * width + filter..]);
+                let (stride, columns) = (width, width - filter);
+                let ends = Ends { start, relu: false, to, stride, panel: COLUMNS, columns };
+                let place = [count * depth + GAP, count * width + GAP, channels * width];
+                let next = [place, [rows, 0, rows * width]];
+                let times = [this.form.places(), times];
+                Product { tile, ends }.repeat::<L>([rows, panels], times, next);
+            }
         }
     }
 }
@@ -228,12 +235,12 @@ fn turn_back_body<L: Lanes>(form: Form, sums: &[f32], taps: &mut [f32]) {
 #[inline(always)]
 fn turn_back_of<W: Vector, const S: usize>(sums: &[f32], taps: &mut [f32]) {
     let mut columns = [[W::splat(0.0); 3]; S];
-    unrolled!([0 1 2 3 4 5] S, j => {
+    unrolled_for!(W: [0 1 2 3 4 5] S, j => {
         columns[j] = ends::<W, S, 3>(load_rows(&sums[j * COLUMNS..], S * COLUMNS, COLUMNS));
     });
-    unrolled!([0 1 2] 3, i => {
+    unrolled_for!(W: [0 1 2] 3, i => {
         let mut row = [columns[0][i]; S];
-        unrolled!([0 1 2 3 4 5] S, j => row[j] = columns[j][i]);
+        unrolled_for!(W: [0 1 2 3 4 5] S, j => row[j] = columns[j][i]);
         store_rows(ends::<W, S, 3>(row), &mut taps[3 * i * COLUMNS..], COLUMNS, COLUMNS);
     });
 }
