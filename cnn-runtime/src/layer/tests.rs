@@ -102,6 +102,7 @@ fn on_all_paths<T: std::fmt::Debug>(table: &[T], run: impl Fn(&T) -> Made<f32>) 
 fn plain_rust_gives_the_bits_of_the_best_path() {
     on_all_paths(&conv::convolutions(), |layer| conv::run(layer, Numbers::Noise, 1));
     on_all_paths(&conv::tiled_convolutions(), |layer| conv::run(layer, Numbers::Noise, 1));
+    on_all_paths(&conv::convolutions_in_fours(), |layer| conv::run(layer, Numbers::Noise, 1));
     on_all_paths(&conv::pooled_convolutions(), |layer| conv::run(layer, Numbers::Noise, 1));
     on_all_paths(&[false, true], |&relu| conv::run_odd_windows(relu));
     on_all_paths(&folded::table(), |layer| folded::run(layer, Numbers::Noise));

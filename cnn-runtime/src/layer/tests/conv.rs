@@ -501,31 +501,22 @@ fn winograds_gradients_round_like_the_definitions() {
     assert_exact(&tiled_convolutions());
 }
 
-/// With tiles of four by four outputs, some of which lie outside; behind some of them a pooling.
+/// With tiles of four by four outputs, some of which lie partly outside; behind half of them a pooling. The
+/// last ones have tiles enough for a kernel's gradient to go by them too.
 pub(super) fn convolutions_in_fours() -> Vec<Entry> {
-    let threes = tiled_convolutions().into_iter().filter(|entry| entry.slow.kernel_size == [3, 3]);
-    let entry = |(i, Entry { slow, bias, relu, .. }): (usize, Entry)| {
-        let pool =
-            [None, Some([2, 2])][i % 2].filter(|_| slow.output()[0].min(slow.output()[1]) > 1);
-        Entry::new(slow, bias, relu, pool, Some(4))
+    let kernel_size = [3, 3];
+    let of = |slow, input, filters, padding| reference::Conv2D { input, filters, padding, ..slow };
+    let threes =
+        tiled_convolutions().into_iter().filter(|entry| entry.slow.kernel_size == kernel_size);
+    let slow: Vec<_> = threes.map(|entry| entry.slow).collect();
+    let wide = [([14, 14, 32], 64), ([32, 32, 16], 16), ([24, 25, 16], 17)];
+    let wide = wide.map(|(input, filters)| of(slow[0], input, filters, [1; 4]));
+    let entry = |(i, slow): (usize, reference::Conv2D)| {
+        let fits = slow.output()[..2].iter().all(|&size| size > 1);
+        let pool = (i % 2 > 0 && fits).then_some([2, 2]);
+        Entry::new(slow, i % 3 > 0, i % 4 > 1, pool, Some(4))
     };
-    threes.chain(WIDE.map(wide)).enumerate().map(entry).collect()
-}
-
-const WIDE: [([usize; 3], usize); 3] = [([14, 14, 32], 64), ([16, 16, 32], 32), ([32, 32, 16], 16)];
-
-fn wide((input, filters): ([usize; 3], usize)) -> Entry {
-    let (ones, padding) = ([1, 1], [1; 4]);
-    let slow = reference::Conv2D {
-        input,
-        filters,
-        kernel_size: [3, 3],
-        strides: ones,
-        padding,
-        dilation: ones,
-        groups: 1,
-    };
-    Entry::new(slow, true, false, None, Some(4))
+    slow.into_iter().chain(wide).enumerate().map(entry).collect()
 }
 
 /// Their transforms have factors that are not whole, so that sums which are exact by definition are not.
@@ -534,9 +525,8 @@ fn fours_round_like_the_definition() {
     for entry in convolutions_in_fours() {
         let plain = Entry::new(entry.slow, entry.bias, entry.relu, entry.pool, None);
         let [plain, fours] = [plain, entry].map(|entry| errors(&entry, IMAGES));
-        eprintln!("{:?} {:?} {plain:?} {fours:?}", entry.slow.input, entry.pool);
         for (plain, fours) in plain.into_iter().zip(fours) {
-            assert!(plain < 1.2e-6 && fours < 3e-6, "{entry:?}: {plain:e} and {fours:e}");
+            assert!(plain < 1.2e-6 && fours < 1.6e-6, "{entry:?}: {plain:e} and {fours:e}");
         }
     }
 }

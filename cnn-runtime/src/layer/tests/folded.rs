@@ -1,6 +1,6 @@
 //! `Folded`: a convolution, its normalization, a sum and a relu.
 
-use super::conv::convolutions;
+use super::conv::{convolutions, convolutions_in_fours};
 use super::{AT, GUARD, Made, Numbers, part, unguarded};
 use crate::layer::{At, BatchNormalization, Conv2D, Folded};
 use crate::reference::{self, widen};
@@ -24,7 +24,7 @@ pub(super) struct Entry {
 
 /// Every convolution without a relu, with all that may follow in turns.
 pub(super) fn table() -> Vec<Entry> {
-    let convolutions = convolutions();
+    let convolutions = [convolutions(), convolutions_in_fours()].concat();
     let alone = convolutions.iter().filter_map(super::conv::Entry::alone);
     let entries = alone.enumerate().map(|(i, (conv, slow, bias))| Entry {
         conv,
