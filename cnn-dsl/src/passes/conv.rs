@@ -82,6 +82,9 @@ const WINOGRAD: u64 = PANEL;
 /// product has too few rows for each factor that it reads.
 const FOURS: u64 = 8;
 
+/// The same for sums over tiles, of a kernel's gradient: fewer do not make up for the sums of more places.
+const FOURS_IN_SUMS: u64 = 32;
+
 /// A convolution by Winograd's algorithm.
 #[derive(Clone, Copy)]
 struct Winograd {
@@ -143,10 +146,10 @@ impl Winograd {
         self.block(block, outputs, [channels, filters.min(2 * PANEL)])
     }
 
-    /// How the kernel's gradient goes: sums at more places pay where there are many tiles.
+    /// How the kernel's gradient goes.
     fn of_gradient(self) -> Self {
         let tiles: u64 = self.tiles(self.output).into_iter().product();
-        Self { outputs: if tiles < 32 { 2 } else { self.outputs }, ..self }
+        Self { outputs: if tiles < FOURS_IN_SUMS { 2 } else { self.outputs }, ..self }
     }
 
     /// The same for that gradient: 64 tiles of channels and of filters.
