@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Range;
 
 use ndarray::{Array2, Array3, ArrayView3, Axis};
 
@@ -140,7 +141,16 @@ impl<'i, N: Inspect> Seen<'i, N> {
         }
         let one = (row * columns + column) * features + feature;
         self.back(rule, view, rows * columns * features, one, 0);
-        Ok(self.input_gradient())
+        let mut gradient = self.input_gradient();
+        // Winograd's larger tiles leave rounding errors where terms cancel.
+        let [rows, columns] = info.field.at([row, column]);
+        let sees = |range: &Range<i64>, at| i64::try_from(at).is_ok_and(|at| range.contains(&at));
+        for ((row, column, _), value) in gradient.indexed_iter_mut() {
+            if !sees(&rows, row) || !sees(&columns, column) {
+                *value = 0.0;
+            }
+        }
+        Ok(gradient)
     }
 
     /// The gradient of a class's logit by a layer's output, rows x columns x features.
