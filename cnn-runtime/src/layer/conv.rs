@@ -239,8 +239,8 @@ impl Conv2D {
     /// Floats of its gradients in a shard: as its weights, or a kernel's at Winograd's places.
     #[must_use]
     pub const fn gradients_len(&self) -> usize {
-        if let Some(tiles) = self.gradient_tiles() {
-            return tiles.gradients_len() + self.bias_len();
+        if let Some([kernel, _]) = self.tiles_back() {
+            return kernel.gradients_len() + self.bias_len();
         }
         self.weights_len()
     }
@@ -261,10 +261,8 @@ impl Conv2D {
     /// the gradient behind the relu, and tiles for the kernel's gradient or the input's.
     #[must_use]
     pub const fn backward_scratch(&self) -> usize {
-        if let Some(tiles) = self.gradient_tiles()
-            && let Some(form) = self.form_back()
-        {
-            let (kernel, input) = (tiles.gradient_scratch(), self.turned(form).scratch());
+        if let Some([kernel, input]) = self.tiles_back() {
+            let (kernel, input) = (kernel.gradient_scratch(), input.scratch());
             return self.masked_len() + if kernel > input { kernel } else { input };
         }
         let [rows, columns, channels] = self.mirrored().input;
@@ -445,8 +443,8 @@ impl Conv2D {
         scratch: &mut [f32],
     ) {
         let gradients = &mut gradients[self.at.gradients..][..self.gradients_len()];
-        if let Some(form) = self.form_back() {
-            return self.backward_tiles(form, transposed, x, y, dy, dx, gradients, scratch);
+        if let Some(tiles) = self.tiles_back() {
+            return self.backward_tiles(tiles, transposed, x, y, dy, dx, gradients, scratch);
         }
         let (padded, scratch) = scratch.split_at_mut(self.padded_len());
         let image = if self.is_padded() {
@@ -515,8 +513,8 @@ impl Conv2D {
     ) {
         let shards = shards.map(|shard| &shard[self.at.gradients..][..self.gradients_len()]);
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
-        if let Some(tiles) = self.gradient_tiles() {
-            return self.gather_places(&tiles, shards, gradients);
+        if let Some([kernel, _]) = self.tiles_back() {
+            return self.gather_places(&kernel, shards, gradients);
         }
         for_each_chunk(gradients, TASK, &|task, gradients| {
             gradients.fill(0.0);

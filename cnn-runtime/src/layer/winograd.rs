@@ -18,7 +18,7 @@ use crate::team::for_each_chunk;
 pub(super) mod gradient;
 mod transforms;
 
-use transforms::{differences, means, totals};
+use transforms::{Differences, Means, Totals, of_tile};
 
 /// Floats between what belongs to two places: without them places lie powers of two apart, where the
 /// first cache has room for fewer lines than there are places.
@@ -203,14 +203,23 @@ fn transform_kernel<W: Vector, const K: usize, const S: usize>(
     to: &mut [f32],
     stride: usize,
 ) {
-    let mut columns = [[W::splat(0.0); S]; K];
-    unrolled_for!(W: [0 1 2] K, j => {
-        columns[j] = means::<W, K, S>(load_rows(&taps[j * COLUMNS..], K * COLUMNS, COLUMNS));
-    });
+    let taps = load_tile::<W, K>(taps, K * COLUMNS, COLUMNS);
+    store_places(of_tile::<Means, W, K, S>(taps), to, stride);
+}
+
+/// Sixteen channels of a tile, whose rows and columns lie so far apart.
+#[inline(always)]
+fn load_tile<W: Vector, const A: usize>(x: &[f32], row: usize, column: usize) -> [[W; A]; A] {
+    let mut tile = [[W::splat(0.0); A]; A];
+    unrolled_for!(W: [0 1 2 3 4 5] A, i => tile[i] = load_rows(&x[i * row..], column, COLUMNS));
+    tile
+}
+
+/// Places lie `stride` apart.
+#[inline(always)]
+fn store_places<W: Vector, const S: usize>(places: [[W; S]; S], to: &mut [f32], stride: usize) {
     unrolled_for!(W: [0 1 2 3 4 5] S, i => {
-        let mut row = [columns[0][i]; K];
-        unrolled_for!(W: [0 1 2] K, j => row[j] = columns[j][i]);
-        store_rows(means::<W, K, S>(row), &mut to[i * S * stride..], stride, COLUMNS);
+        store_rows(places[i], &mut to[i * S * stride..], stride, COLUMNS);
     });
 }
 
@@ -289,14 +298,15 @@ impl<L: Lanes, const S: usize, const M: usize> Kernel<L> for TransformInputs<'_,
                 let framed = &self.framed[M * (row * line + column * depth)..];
                 let inputs = &mut self.inputs[(row * columns + column) * depth..];
                 for c in (0..depth).step_by(L::Sixteenth::LEN) {
-                    let square = load_square::<L::Sixteenth, S>(&framed[c..], line, depth);
-                    transform_input(square, &mut inputs[c..], stride);
+                    let tile = load_tile::<L::Sixteenth, S>(&framed[c..], line, depth);
+                    store_places(of_tile::<Differences, _, S, S>(tile), &mut inputs[c..], stride);
                 }
             }
         }
     }
 }
 
+/// `At m A` and a bias of some rows of tiles, of sixteen filters.
 struct TransformOutputs<'a, Out, const S: usize, const M: usize> {
     this: &'a Winograd,
     sums: &'a [f32],
@@ -319,7 +329,11 @@ impl<L: Lanes, Out: Sink, const S: usize, const M: usize> Kernel<L>
         for row in 0..self.rows {
             for column in 0..columns {
                 let sums = &self.sums[(row * columns + column) * COLUMNS..];
-                let outputs = transform_output::<_, S, M>(sums, self.stride, bias);
+                let places = load_tile::<L::Wide, S>(sums, S * self.stride, self.stride);
+                let mut outputs = of_tile::<Totals, _, S, M>(places);
+                unrolled_for!(L::Wide: [0 1 2 3] M, i => {
+                    unrolled_for!(L::Wide: [0 1 2 3] M, j => outputs[i][j] = outputs[i][j].add(bias));
+                });
                 let at = [(self.first + row) * (M / 2), column * (M / 2)];
                 put(outputs, windows, self.filter, at, self.sink);
             }
@@ -347,28 +361,6 @@ fn put<W: Vector, const M: usize>(
         } else {
             sink.put(filter, [row + i, column], [windows[0]]);
         }
-    });
-}
-
-/// A vector of channels of each pixel of a tile.
-#[inline(always)]
-fn load_square<W: Vector, const S: usize>(x: &[f32], line: usize, pixel: usize) -> [[W; S]; S] {
-    let mut square = [[W::splat(0.0); S]; S];
-    unrolled_for!(W: [0 1 2 3 4 5] S, i => square[i] = load_rows(&x[i * line..], pixel, COLUMNS));
-    square
-}
-
-/// `Bt d B`, its places `stride` apart.
-#[inline(always)]
-fn transform_input<W: Vector, const S: usize>(mut d: [[W; S]; S], to: &mut [f32], stride: usize) {
-    unrolled_for!(W: [0 1 2 3 4 5] S, j => {
-        let mut column = [d[0][j]; S];
-        unrolled_for!(W: [0 1 2 3 4 5] S, i => column[i] = d[i][j]);
-        let column = differences(column);
-        unrolled_for!(W: [0 1 2 3 4 5] S, i => d[i][j] = column[i]);
-    });
-    unrolled_for!(W: [0 1 2 3 4 5] S, i => {
-        store_rows(differences(d[i]), &mut to[i * S * stride..], stride, COLUMNS);
     });
 }
 
@@ -411,25 +403,6 @@ impl<L: Lanes> Kernel<L> for Multiply<'_> {
             Product { tile, ends }.repeat::<L>([rows, together], times, next);
         }
     }
-}
-
-/// `At m A` plus `bias`, of places `stride` apart.
-#[inline(always)]
-fn transform_output<W: Vector, const S: usize, const M: usize>(
-    sums: &[f32],
-    stride: usize,
-    bias: W,
-) -> [[W; M]; M] {
-    let (mut lines, mut rows) = ([[bias; S]; M], [[bias; M]; M]);
-    unrolled_for!(W: [0 1 2 3 4 5] S, j => {
-        let column = totals::<W, S, M>(load_rows(&sums[j * stride..], S * stride, COLUMNS));
-        unrolled_for!(W: [0 1 2 3] M, i => lines[i][j] = column[i]);
-    });
-    unrolled_for!(W: [0 1 2 3] M, i => {
-        rows[i] = totals(lines[i]);
-        unrolled_for!(W: [0 1 2 3] M, j => rows[i][j] = rows[i][j].add(bias));
-    });
-    rows
 }
 
 /// Outputs as they are: height x width x channels.

@@ -14,24 +14,21 @@ use crate::team::share;
 const MANY: usize = 32;
 
 impl Conv2D {
-    /// Winograd's sizes for the kernel's gradient, if that is how the way back goes.
-    pub(super) const fn gradient_tiles(&self) -> Option<Winograd> {
+    /// Winograd's sizes for the kernel's gradient and for the input's, if that is how the way back goes.
+    pub(super) const fn tiles_back(&self) -> Option<[Winograd; 2]> {
         let (Some(tiles), Some(form)) = (self.as_winograd(), self.form_back()) else { return None };
         let [down, across] = tiles.tiles();
         let outputs = if down * across < MANY { 2 } else { form.outputs };
-        Some(Winograd { form: Form { outputs, ..form }, ..tiles })
-    }
-
-    /// Winograd's sizes for the input's gradient.
-    pub(super) const fn turned(&self, form: Form) -> Winograd {
+        let kernel = Winograd { form: Form { outputs, ..form }, ..tiles };
         let [rows, columns, channels] = self.input;
-        Winograd {
+        let input = Winograd {
             form,
             input: self.output(),
             frame: self.spread_origin(),
             filters: channels,
             windows: [rows.div_ceil(2), columns.div_ceil(2)],
-        }
+        };
+        Some([kernel, input])
     }
 
     /// Floats of the output's gradient where a relu changes it.
@@ -43,7 +40,7 @@ impl Conv2D {
     /// `backward` by Winograd's algorithm, which brings frames of its own.
     pub(super) fn backward_tiles(
         &self,
-        form: Form,
+        [kernel, input]: [Winograd; 2],
         transposed: &[f32],
         x: &[f32],
         y: &[f32],
@@ -62,20 +59,17 @@ impl Conv2D {
         };
         let (sums, bias) = gradients.split_at_mut(gradients.len() - self.bias_len());
         let outputs = Outputs { shape: self.output(), dy };
-        if let Some(tiles) = self.gradient_tiles() {
-            gradient::kernel_gradient(&tiles, x, outputs, sums, scratch);
-        }
+        gradient::kernel_gradient(&kernel, x, outputs, sums, scratch);
         if self.bias {
             for pixel in dy.chunks_exact(self.filters) {
                 elementwise::add(bias, pixel);
             }
         }
         if let Some(dx) = dx {
-            let turned = self.turned(form);
-            let len = form.packed_len(self.filters, self.input[2]);
+            let len = input.form.packed_len(self.filters, self.input[2]);
             let panels = &transposed[self.at.transposed..][..len];
             let dx = winograd::Image { shape: self.input, relu: false, y: dx };
-            winograd::convolve_image(&turned, panels, dy, dx, scratch);
+            winograd::convolve_image(&input, panels, dy, dx, scratch);
         }
     }
 

@@ -5,12 +5,12 @@
 //! A shard keeps these sums; `Gt` and `G` come once a batch, since they are linear. With the last row of
 //! `A` negative `dy` would need more steps, so that the sums' last row and column have the other sign.
 
-use super::transforms::{ends, spread};
-use super::{Form, GAP, TransformInputs, Winograd};
+use super::transforms::{Spread, Taps, of_tile};
+use super::{Form, GAP, TransformInputs, Winograd, load_tile, store_places};
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
     COLUMNS, Ends, Kernel, Lanes, Product, Start, Tile, Vector, load_columns, load_rows, panels_of,
-    store_rows, unrolled_for, vectorized,
+    unrolled_for, vectorized,
 };
 
 /// Tiles that are worked on together, if a row of tiles is not longer: the longer the sums over them, the
@@ -149,31 +149,12 @@ impl<L: Lanes, const S: usize, const M: usize> Kernel<L> for SpreadOutputs<'_, S
                 let to = &mut self.spread[(row * columns + column) * width..];
                 for filter in (0..self.this.filters).step_by(COLUMNS) {
                     let outputs = self.outputs.load::<L::Wide, M>(at, filter);
-                    spread_outputs::<_, S, M>(outputs, &mut to[filter..], stride);
+                    let places = of_tile::<Spread, _, M, S>(outputs);
+                    store_places(places, &mut to[filter..], stride);
                 }
             }
         }
     }
-}
-
-/// `A dy At`, its places `stride` apart.
-#[inline(always)]
-fn spread_outputs<W: Vector, const S: usize, const M: usize>(
-    outputs: [[W; M]; M],
-    to: &mut [f32],
-    stride: usize,
-) {
-    let mut lines = [[outputs[0][0]; M]; S];
-    unrolled_for!(W: [0 1 2 3] M, j => {
-        let mut column = [outputs[0][j]; M];
-        unrolled_for!(W: [0 1 2 3] M, i => column[i] = outputs[i][j]);
-        let column = spread::<W, M, S>(column);
-        unrolled_for!(W: [0 1 2 3 4 5] S, i => lines[i][j] = column[i]);
-    });
-    unrolled_for!(W: [0 1 2 3 4 5] S, i => {
-        let row = spread::<W, M, S>(lines[i]);
-        store_rows(row, &mut to[i * S * stride..], stride, COLUMNS);
-    });
 }
 
 /// For each place the product of channels by tiles and tiles by filters.
@@ -234,13 +215,6 @@ fn turn_back_body<L: Lanes>(form: Form, sums: &[f32], taps: &mut [f32]) {
 
 #[inline(always)]
 fn turn_back_of<W: Vector, const S: usize>(sums: &[f32], taps: &mut [f32]) {
-    let mut columns = [[W::splat(0.0); 3]; S];
-    unrolled_for!(W: [0 1 2 3 4 5] S, j => {
-        columns[j] = ends::<W, S, 3>(load_rows(&sums[j * COLUMNS..], S * COLUMNS, COLUMNS));
-    });
-    unrolled_for!(W: [0 1 2] 3, i => {
-        let mut row = [columns[0][i]; S];
-        unrolled_for!(W: [0 1 2 3 4 5] S, j => row[j] = columns[j][i]);
-        store_rows(ends::<W, S, 3>(row), &mut taps[3 * i * COLUMNS..], COLUMNS, COLUMNS);
-    });
+    let sums = load_tile::<W, S>(sums, S * COLUMNS, COLUMNS);
+    store_places(of_tile::<Taps, W, S, 3>(sums), taps, COLUMNS);
 }
