@@ -32,7 +32,7 @@ impl Target<'_> {
 }
 
 /// Categorical crossentropy of softmax(logits): Σ tᵢ (ln Σ e^zⱼ - zᵢ), finite for all finite logits.
-/// The gradient is (softmax(logits) - t) · scale.
+/// The gradient is (softmax(logits) - t) · scale, a probability below 2^-64 being taken for 0.
 ///
 /// # Panics
 ///
@@ -49,17 +49,20 @@ pub(crate) fn softmax_crossentropy(
     let log_sum = ln_f64(sum);
     // The maximum leaves the logit first: beside 1e8, ln Σ would vanish.
     let loss = |logit: f32| log_sum - (f64::from(logit) - f64::from(max));
+    let slope = |logit: f32, truth: f32| {
+        (softmax::that_counts(softmax::probability(logit, max, sum)) - truth) * scale
+    };
     match target {
         Target::Class(class) => {
             for (i, (d, &logit)) in d_logits.iter_mut().zip(logits).enumerate() {
                 let truth = if i == class { 1.0 } else { 0.0 };
-                *d = (softmax::probability(logit, max, sum) - truth) * scale;
+                *d = slope(logit, truth);
             }
             loss(logits[class])
         }
         Target::OneHot(row) => {
             for ((d, &logit), truth) in d_logits.iter_mut().zip(logits).zip(row) {
-                *d = (softmax::probability(logit, max, sum) - truth) * scale;
+                *d = slope(logit, *truth);
             }
             let terms = logits.iter().zip(row).filter(|&(_, &truth)| truth != 0.0);
             terms.map(|(&logit, &truth)| f64::from(truth) * loss(logit)).sum()
@@ -175,6 +178,19 @@ mod tests {
             let mut row = [0.0; 4];
             row[class] = 1.0;
             assert_eq!(fused(&logits, Target::Class(class)), fused(&logits, Target::OneHot(&row)));
+        }
+    }
+
+    /// A sure answer does not slow the way back down: no gradient is near the smallest normal number.
+    #[test]
+    fn gradients_are_of_a_size_or_zero() {
+        for distance in 0..200 {
+            let logits = [distance as f32, 0.0, -0.5];
+            let (_, d) = fused(&logits, Target::Class(0));
+            let exact = (-f64::from(distance)).exp();
+            let sum = 1.0 + exact * (1.0 + (-0.5f64).exp());
+            assert!((f64::from(d[1]) - exact / sum).abs() <= 1e-7 * exact + 6e-20, "{distance}");
+            assert!(d.iter().all(|&d| d == 0.0 || d.abs() > 5e-20), "{distance}: {d:?}");
         }
     }
 

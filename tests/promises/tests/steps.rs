@@ -2,6 +2,7 @@
 //! makes its gradient and steps at once, and where a regularizer keeps it from that.
 
 use cnn_promises_tests::DIGITS;
+use cnn_runtime::data::Dataset;
 use cnn_runtime::{Model, Network, Settings, Trainer};
 
 cnn_runtime::cnn! {
@@ -73,4 +74,24 @@ fn of_large_dense_layers() {
 #[test]
 fn of_one_with_a_penalty() {
     a_step_follows_its_gradients::<Penalised>();
+}
+
+/// A weight that has nothing more to learn does not slow training down, as numbers below the smallest normal
+/// one would, with which a CPU takes a hundred times as long.
+#[test]
+fn nothing_that_is_remembered_sinks_below_the_normal_numbers() {
+    let mut model = Large::new(5);
+    let mut trainer = Trainer::new(&mut model, Settings::of::<Large>());
+    for _ in 0..3 {
+        trainer.step(&DIGITS.train.examples(), &[0, 1, 2, 3]);
+    }
+    let black = Dataset::new(ndarray::Array4::zeros((1, 28, 28, 1)), ndarray::arr1(&[0])).unwrap();
+    // The kernels' mean of squares is multiplied by 0.9 each time: 1e-6 is subnormal after 700.
+    for _ in 0..1000 {
+        trainer.step(&black.examples(), &[0]);
+    }
+    let squares = &trainer.optimizer().slots()[0];
+    let below = squares.iter().filter(|square| square.is_subnormal()).count();
+    assert_eq!(below, 0, "of {} means of squares", squares.len());
+    assert!(model.weights().iter().all(|weight| !weight.is_subnormal()));
 }
