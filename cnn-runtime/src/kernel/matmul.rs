@@ -1,5 +1,7 @@
 //! Matrix products over panels of sixteen columns.
 
+use std::ops::Range;
+
 use super::panels::{PanelProduct, Sixteen, few_live, live_len};
 use super::simd::{
     COLUMNS, Ends, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, panels_of, vectorized,
@@ -78,12 +80,85 @@ pub(crate) fn copy_panel(panel: &mut [f32], first: usize, matrix: &[f32], width:
     }
 }
 
+/// The order in which products are summed: in columns before `column` all terms as they come, in the others
+/// those from `term` on before those that come first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Halves {
+    /// A whole number of panels.
+    pub column: usize,
+    pub term: usize,
+}
+
+impl Halves {
+    /// As they come, whatever their number.
+    pub(crate) const NONE: Self = Self { column: usize::MAX, term: usize::MAX };
+
+    /// The terms with which a column's sum begins, of `terms` in all.
+    #[inline(always)]
+    pub(crate) fn first(self, column: usize, terms: usize) -> Range<usize> {
+        let term = self.term.min(terms);
+        if column < self.column { 0..term } else { term..terms }
+    }
+
+    /// Those with which it ends.
+    #[inline(always)]
+    pub(crate) fn last(self, column: usize, terms: usize) -> Range<usize> {
+        let term = self.term.min(terms);
+        if column < self.column { term..terms } else { 0..term }
+    }
+
+    /// The same for the columns from `first` on.
+    pub(crate) const fn from(self, first: usize) -> Self {
+        Self { column: self.column.saturating_sub(first), ..self }
+    }
+
+    /// Blocks of up to `depth` terms and the columns that sum them then, in an order that fits all sums:
+    /// (first term, how many, columns).
+    #[inline(always)]
+    fn blocks(
+        self,
+        terms: usize,
+        columns: usize,
+        depth: usize,
+    ) -> impl Iterator<Item = (usize, usize, [Range<usize>; 2])> {
+        let (term, column) = (self.term.min(terms), self.column.min(columns));
+        let again = if column < columns { term } else { 0 };
+        let steps = [
+            (0..term, [0..column, 0..0]),
+            (term..terms, [0..column, column..columns]),
+            (0..again, [column..columns, 0..0]),
+        ];
+        steps.into_iter().flat_map(move |(terms, columns)| {
+            let starts = terms.clone().step_by(depth);
+            starts.map(move |from| (from, (terms.end - from).min(depth), columns.clone()))
+        })
+    }
+
+    /// How the sums of these columns start before the terms from `from` on.
+    #[inline(always)]
+    fn start(self, column: usize, terms: usize, from: usize, bias: &[f32]) -> Start<'_> {
+        match (from == self.first(column, terms).start, bias) {
+            (true, []) => Start::Zero,
+            (true, bias) => Start::Bias(&bias[column..]),
+            _ => Start::Sum,
+        }
+    }
+
+    /// Whether their last term is the one before `end`.
+    #[inline(always)]
+    fn ends(self, column: usize, terms: usize, end: usize) -> bool {
+        let (first, last) = (self.first(column, terms), self.last(column, terms));
+        end == if last.is_empty() { first.end } else { last.end }
+    }
+}
+
 vectorized! {
     /// `y = x w + bias`, then relu if asked: `x` is rows x `inner`, `y` rows x `columns`, `panels`
     /// holds `w` (see [`pack_panel`]), `bias` is empty or padded to whole panels.
     pub(crate) fn multiply(
         x: &[f32],
         inner: usize,
+        halves: Halves,
         panels: &[f32],
         bias: &[f32],
         relu: bool,
@@ -105,6 +180,7 @@ vectorized! {
 fn multiply_body<L: Lanes>(
     x: &[f32],
     inner: usize,
+    halves: Halves,
     panels: &[f32],
     bias: &[f32],
     relu: bool,
@@ -113,15 +189,14 @@ fn multiply_body<L: Lanes>(
 ) {
     let rows = x.len() / inner;
     if rows <= FEW {
-        return multiply_few::<L>(x, inner, panels, bias, relu, y, columns);
+        return multiply_few::<L>(x, inner, halves, panels, bias, relu, y, columns);
     }
     // Side by side, since rows that lie powers of two apart displace each other in the cache.
     let mut images = [[0.0; DEPTH * COLUMNS]; GROUPS];
     let mut lists = [[0.0; live_len(DEPTH)]; GROUPS];
     let some = x.chunks(GROUPS * COLUMNS * inner).zip(y.chunks_mut(GROUPS * COLUMNS * columns));
     for (x, y) in some {
-        for from in (0..inner).step_by(DEPTH) {
-            let depth = (inner - from).min(DEPTH);
+        for (from, depth, some) in halves.blocks(inner, columns, DEPTH) {
             for ((x, images), list) in x.chunks(COLUMNS * inner).zip(&mut images).zip(&mut lists) {
                 let rows = x.chunks_exact(inner).map(|row| &row[from..from + depth]);
                 let rows = Sixteen::new(rows);
@@ -129,8 +204,10 @@ fn multiply_body<L: Lanes>(
                 rows.list_live::<L>(list);
             }
             let rows = x.len() / inner;
-            let block = Block { images: &images, lists: &lists, rows, depth, from, inner };
-            block.multiply::<L>(panels, bias, relu, y, columns);
+            let block = Block { images: &images, lists: &lists, rows, depth, from, inner, halves };
+            for some in some {
+                block.multiply::<L>(panels, bias, relu, y, columns, some);
+            }
         }
     }
 }
@@ -152,6 +229,7 @@ struct Block<'a> {
     from: usize,
     /// Terms in all.
     inner: usize,
+    halves: Halves,
 }
 
 impl Block<'_> {
@@ -163,16 +241,14 @@ impl Block<'_> {
         relu: bool,
         y: &mut [f32],
         columns: usize,
+        some: Range<usize>,
     ) {
-        let Self { images, lists, rows, depth, from, inner } = *self;
-        let relu = relu && from + depth == inner;
-        for (first, count) in panels_of::<L>(columns) {
+        let Self { images, lists, rows, depth, from, inner, halves } = *self;
+        let relu = relu && halves.ends(some.start, inner, from + depth);
+        for (first, count) in panels_of::<L>(some.len()) {
+            let first = some.start + first;
             let panels = &panels[first * inner + from * COLUMNS..];
-            let start = match (from, bias) {
-                (0, []) => Start::Zero,
-                (0, bias) => Start::Bias(&bias[first..]),
-                _ => Start::Sum,
-            };
+            let start = halves.start(first, inner, from, bias);
             for group in 0..rows.div_ceil(COLUMNS) {
                 let (row, images) = (group * COLUMNS, &images[group][..depth * COLUMNS]);
                 let rows = (rows - row).min(COLUMNS);
@@ -199,6 +275,7 @@ const LISTED: usize = 256;
 fn multiply_few<L: Lanes>(
     x: &[f32],
     inner: usize,
+    halves: Halves,
     panels: &[f32],
     bias: &[f32],
     relu: bool,
@@ -206,28 +283,26 @@ fn multiply_few<L: Lanes>(
     columns: usize,
 ) {
     let [mut live, mut values] = [[0.0; LISTED + LIST_SLACK]; 2];
+    let most = RowTimesPanels::most::<L>();
     for (x, y) in x.chunks_exact(inner).zip(y.chunks_exact_mut(columns)) {
-        for from in (0..inner).step_by(LISTED) {
-            let depth = (inner - from).min(LISTED);
+        for (from, depth, some) in halves.blocks(inner, columns, LISTED) {
             let len = L::pick(None, 0, &x[from..from + depth], &mut live, &mut values);
-            let most = RowTimesPanels::most::<L>();
-            for first in (0..columns).step_by(most * COLUMNS) {
-                let start = match (from, bias) {
-                    (0, []) => Start::Zero,
-                    (0, bias) => Start::Bias(&bias[first..]),
-                    _ => Start::Sum,
-                };
+            let firsts = some.into_iter().flat_map(|some| {
+                let firsts = some.clone().step_by(most * COLUMNS);
+                firsts.map(move |first| (first, some.end))
+            });
+            for (first, end) in firsts {
                 let row = RowTimesPanels {
                     live: &live[..len],
                     values: &values[..len],
                     panels: &panels[first * inner + from * COLUMNS..],
                     panel_len: inner * COLUMNS,
                     depth,
-                    start,
-                    relu: relu && from + depth == inner,
+                    start: halves.start(first, inner, from, bias),
+                    relu: relu && halves.ends(first, inner, from + depth),
                     y: &mut y[first..],
                 };
-                row.compute::<L>((columns - first).div_ceil(COLUMNS).min(most));
+                row.compute::<L>((end - first).div_ceil(COLUMNS).min(most));
             }
         }
     }

@@ -15,16 +15,13 @@ use super::simd::{
 };
 
 vectorized! {
-    /// Some units for all images: `y[image, unit] = bias[unit] + sum over inputs of x * kernel`,
-    /// then relu if asked. `images` are panels of `inputs` rows, `live` has a list of each by
-    /// [`list_live`](super::panels::list_live), `kernel` is some of the kernel's panels, and `y` has for
-    /// each of them sixteen floats for each image, `apart` from panel to panel; no bias if it is empty.
+    /// What some inputs add to some units of all images: `y[image, unit] += sum of x * kernel`, then relu
+    /// if asked. `kernel` is some of the kernel's panels, and `y` has for each of them sixteen floats for
+    /// each image, `apart` from panel to panel. With a `bias`, which may be empty, sums begin with that.
     pub(crate) fn forward(
-        images: &[f32],
-        live: &[f32],
-        inputs: usize,
+        inputs: Inputs<'_>,
         kernel: &[f32],
-        bias: &[f32],
+        bias: Option<&[f32]>,
         relu: bool,
         y: &mut [f32],
         apart: usize,
@@ -49,6 +46,21 @@ vectorized! {
         squares: &mut [f32],
         packed: ArrayViewMut3<'_, f32>,
     ) = descend_body;
+}
+
+/// What outputs sum.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    /// Panels of images.
+    pub images: &'a [f32],
+    /// Of each panel what [`list_live`](super::panels::list_live) listed.
+    pub live: &'a [f32],
+    /// Inputs of the layer.
+    pub count: usize,
+    /// The first of those to sum.
+    pub first: usize,
+    /// The one behind the last.
+    pub end: usize,
 }
 
 /// Factors of a kernel's gradient.
@@ -148,20 +160,19 @@ const LISTED: usize = COLUMNS * 128;
 
 #[inline(always)]
 fn forward_body<L: Lanes>(
-    images: &[f32],
-    live: &[f32],
-    inputs: usize,
+    inputs: Inputs<'_>,
     kernel: &[f32],
-    bias: &[f32],
+    bias: Option<&[f32]>,
     relu: bool,
     y: &mut [f32],
     apart: usize,
 ) {
+    let Inputs { images, live, count: inputs, first, end } = inputs;
     let panel_len = inputs * COLUMNS;
     for (unit, count) in panels_of::<L>(kernel.len() / inputs) {
         let panels = &kernel[unit * inputs..];
-        for from in (0..inputs).step_by(DEPTH) {
-            let depth = (inputs - from).min(DEPTH);
+        for from in (first..end).step_by(DEPTH) {
+            let depth = (end - from).min(DEPTH);
             let lists = live.chunks_exact(live_len(inputs));
             for (group, (images, live)) in images.chunks_exact(panel_len).zip(lists).enumerate() {
                 let live = few_live(live, inputs).map(|live| {
@@ -169,12 +180,12 @@ fn forward_body<L: Lanes>(
                         |end: usize| live.partition_point(|at| (at.to_bits() as usize) < end);
                     &live[before(from)..before(from + depth)]
                 });
-                let start = match (from, bias) {
-                    (0, []) => Start::Zero,
-                    (0, bias) => Start::Bias(&bias[unit..]),
-                    _ => Start::Sum,
+                let start = match bias.filter(|_| from == first) {
+                    Some([]) => Start::Zero,
+                    Some(bias) => Start::Bias(&bias[unit..]),
+                    None => Start::Sum,
                 };
-                let (relu, inputs) = (relu && from + depth == inputs, from..from + depth);
+                let (relu, inputs) = (relu && from + depth == end, from..from + depth);
                 let to = &mut y[unit / COLUMNS * apart + group * COLUMNS * COLUMNS..];
                 let (stride, columns) = (COLUMNS, count * COLUMNS);
                 let ends = Ends { start, relu, to, stride, panel: apart, columns };

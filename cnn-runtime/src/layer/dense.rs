@@ -2,14 +2,17 @@
 
 use super::At;
 use crate::kernel::elementwise;
-use crate::kernel::matmul::{Blocks, copy_panel, multiply, outer_products, panels_len};
+use crate::kernel::matmul::{Blocks, Halves, copy_panel, multiply, outer_products, panels_len};
 use crate::kernel::panels::{Sixteen, transpose_panel};
-use crate::kernel::simd::COLUMNS;
+use crate::kernel::simd::{COLUMNS, PANELS};
 use crate::network::Rows;
 use crate::team::{Team, for_each_chunk, in_two};
 
 /// Kernel rows whose gradients one task makes.
 const TASK_ROWS: usize = 48;
+
+/// Inputs from which on outputs sum them in [halves](Dense::halves): of fewer a half is soon summed.
+const HALVED: usize = 256;
 
 /// Multiply-adds that take as long as to read a weight.
 const PER_WEIGHT: u64 = 5;
@@ -55,6 +58,17 @@ impl Dense {
     #[must_use]
     pub const fn at(self, at: At) -> Self {
         Self { at, ..self }
+    }
+
+    /// The order in which outputs sum their inputs. Half of the units begin with the later inputs, so that
+    /// two threads can make all outputs from half of the inputs each (see `dense_batch.rs`).
+    pub(super) const fn halves(&self) -> Halves {
+        const TILE: usize = PANELS * COLUMNS;
+        if self.inputs < HALVED || self.units <= TILE {
+            return Halves::NONE;
+        }
+        let column = self.units.div_ceil(TILE) / 2 * TILE;
+        Halves { column, term: (self.inputs / 2).next_multiple_of(COLUMNS) }
     }
 
     pub(super) const fn kernel_len(&self) -> usize {
@@ -105,7 +119,7 @@ impl Dense {
     pub fn forward(&self, packed: &[f32], x: &[f32], y: &mut [f32]) {
         let packed = &packed[self.at.packed..][..self.packed_len()];
         let (panels, bias) = packed.split_at(panels_len(self.inputs, self.units));
-        multiply(x, self.inputs, panels, bias, self.relu, y, self.units);
+        multiply(x, self.inputs, self.halves(), panels, bias, self.relu, y, self.units);
     }
 
     /// The same; a single image by one thread or two.
@@ -127,7 +141,8 @@ impl Dense {
         in_two(self.units, middle, y, &mut [], |units, y, _| {
             let panels = &panels[units.start * self.inputs..];
             let panels = &panels[..panels_len(self.inputs, units.len())];
-            multiply(x, self.inputs, panels, &bias[units.start..], self.relu, y, units.len());
+            let (halves, bias) = (self.halves().from(units.start), &bias[units.start..]);
+            multiply(x, self.inputs, halves, panels, bias, self.relu, y, units.len());
         });
     }
 
@@ -139,7 +154,7 @@ impl Dense {
         }
         if let Some(dx) = dx {
             let panels = &transposed[self.at.transposed..][..self.transposed_len()];
-            multiply(dy, self.units, panels, &[], false, dx, self.inputs);
+            multiply(dy, self.units, Halves::NONE, panels, &[], false, dx, self.inputs);
         }
     }
 

@@ -1,6 +1,6 @@
-//! A large `Dense` in training: over the whole batch at once, in parallel over units on the way
-//! forward and over inputs on the way back, so that a batch reads the weights twice and each core
-//! keeps its part of them. The optimizer's step is part of the way back.
+//! A large `Dense` in training: over the whole batch at once, so that a batch reads the weights twice. The way
+//! back is parallel over inputs, and the optimizer's step is part of it. The way forward sums first one half of
+//! the inputs, then the other, so that each of two cores meets the weights that it wrote.
 
 use ndarray::{ArrayViewMut3, Axis};
 
@@ -9,7 +9,7 @@ use crate::exchange::Exchange;
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::panels::{Sixteen, list_live, live_len, transpose_panel};
-use crate::kernel::products::{self, Outer};
+use crate::kernel::products::{self, Inputs, Outer};
 use crate::kernel::rmsprop;
 use crate::kernel::simd::{COLUMNS, PANELS};
 use crate::network::{Pass, Rows};
@@ -64,16 +64,25 @@ impl Dense {
             transpose_panel(&rows, panel);
             list_live(&rows, live);
         });
-        let live = &*live;
         let packed = &packed[self.at.packed..][..self.packed_len()];
         let (kernel, bias) = packed.split_at(panels_len(self.inputs, self.units));
-        let panels = &*panels;
-        for_each_chunk(y, TASK_PANELS * images * COLUMNS, &|task, y| {
-            let (apart, first) = (images * COLUMNS, task * TASK_PANELS * COLUMNS);
-            let kernel = &kernel[first * self.inputs..][..y.len() / images * self.inputs];
-            let bias = if self.bias { &bias[first..] } else { &[] };
-            products::forward(panels, live, self.inputs, kernel, bias, self.relu, y, apart);
-        });
+        let (panels, live, halves, count) = (&*panels, &*live, self.halves(), self.inputs);
+        let at_once = halves.first(0, count).end == count;
+        let sum = |last: bool, task: usize, y: &mut [f32]| {
+            let (apart, unit) = (images * COLUMNS, task * TASK_PANELS * COLUMNS);
+            let terms = if last { halves.last(unit, count) } else { halves.first(unit, count) };
+            let inputs = Inputs { images: panels, live, count, first: terms.start, end: terms.end };
+            let kernel = &kernel[unit * count..][..y.len() / images * count];
+            let bias = if self.bias { &bias[unit..] } else { &[] };
+            let relu = self.relu && (last || at_once);
+            products::forward(inputs, kernel, Some(bias).filter(|_| !last), relu, y, apart);
+        };
+        let task = TASK_PANELS * images * COLUMNS;
+        for_each_chunk(y, task, &|task, y| sum(false, task, y));
+        if !at_once {
+            // Turned around, so that of two threads each keeps its half of the inputs.
+            share(y.chunks_mut(task).enumerate().rev(), |(task, y)| sum(true, task, y));
+        }
     }
 
     /// The outputs `y` of a shard's images.
@@ -109,12 +118,21 @@ impl Dense {
         let (images, rows) = (exchange.images(), whole(dy.count));
         let Parts { x, y, dy: panels, dx } = self.parts(exchange);
         let panels = &mut panels[..rows * self.units];
-        if !first {
-            gather(dy, self.units, panels);
-        }
-        for_each_chunk(y, images * COLUMNS, &|p, y| {
-            cut(dy, self.units, p * COLUMNS, &mut y[..rows * COLUMNS]);
-        });
+        let gather = || {
+            if !first {
+                gather(dy, self.units, panels);
+            }
+            if self.bias {
+                self.step_bias(dy, learner);
+            }
+        };
+        let cut = || {
+            for_each_chunk(y, images * COLUMNS, &|p, y| {
+                cut(dy, self.units, p * COLUMNS, &mut y[..rows * COLUMNS]);
+            });
+        };
+        // Each too short to be shared by itself.
+        rayon::join(gather, cut);
         let outer = Outer {
             images: &x[..rows * self.inputs],
             inputs: self.inputs,
@@ -154,9 +172,6 @@ impl Dense {
                 products::gradients(Outer { first: p * COLUMNS, ..outer }, gradients);
             });
         }
-        if self.bias {
-            self.step_bias(dy, learner);
-        }
     }
 
     fn step_bias(&self, dy: Rows<'_>, learner: &mut Learner<'_>) {
@@ -191,11 +206,16 @@ fn sixteen(rows: Rows<'_>, width: usize, group: usize) -> Sixteen<'_> {
 
 /// Sixteen columns from `first` on of all rows, zeros where there are none.
 fn cut(rows: Rows<'_>, width: usize, first: usize, to: &mut [f32]) {
-    let count = COLUMNS.min(width - first);
-    for (image, to) in to.chunks_exact_mut(COLUMNS).enumerate() {
-        to.fill(0.0);
+    let (to, _) = to.as_chunks_mut::<COLUMNS>();
+    for (image, to) in to.iter_mut().enumerate() {
+        *to = [0.0; COLUMNS];
         if image < rows.count {
-            to[..count].copy_from_slice(&rows.row(image, width)[first..first + count]);
+            let row = &rows.row(image, width)[first..];
+            // Not one copy for both: of sixteen floats it is no call.
+            match row.first_chunk() {
+                Some(row) => *to = *row,
+                None => to[..row.len()].copy_from_slice(row),
+            }
         }
     }
 }
@@ -203,8 +223,15 @@ fn cut(rows: Rows<'_>, width: usize, first: usize, to: &mut [f32]) {
 /// The rows of `pass`'s images, `width` floats each, from blocks of sixteen columns.
 fn spread(blocks: &[f32], images: usize, pass: Pass, width: usize, rows: &mut [f32]) {
     for (row, image) in rows.chunks_exact_mut(width).zip(pass.first()..) {
-        for (part, block) in row.chunks_mut(COLUMNS).zip(blocks.chunks_exact(images * COLUMNS)) {
-            part.copy_from_slice(&block[image * COLUMNS..][..part.len()]);
+        let mut blocks =
+            blocks.chunks_exact(images * COLUMNS).map(|block| &block[image * COLUMNS..]);
+        let (parts, rest) = row.as_chunks_mut::<COLUMNS>();
+        for (part, block) in parts.iter_mut().zip(&mut blocks) {
+            part.copy_from_slice(&block[..COLUMNS]);
+        }
+        if !rest.is_empty() {
+            let block = blocks.next().expect("a block for each sixteen columns");
+            rest.copy_from_slice(&block[..rest.len()]);
         }
     }
 }

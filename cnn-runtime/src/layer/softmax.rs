@@ -178,7 +178,10 @@ mod tests {
             let exact = (-f64::from(distance)).exp();
             let y = softmax(&[distance as f32, 0.0])[1];
             assert!(!y.is_subnormal(), "{distance}");
-            assert!((f64::from(y) - exact / (1.0 + exact)).abs() <= 3e-7 * exact + 2e-38, "{distance}");
+            assert!(
+                (f64::from(y) - exact / (1.0 + exact)).abs() <= 3e-7 * exact + 2e-38,
+                "{distance}"
+            );
         }
     }
 

@@ -48,6 +48,15 @@ pub(super) fn table() -> Vec<Entry> {
             table.push(Entry { inputs, units, positions, images, bias, relu, sparse });
         }
     }
+    // Wide enough for their outputs to be summed in halves, and for one unit less.
+    for (inputs, units, images) in
+        [(256, 33, 1), (257, 49, 2), (300, 64, 17), (400, 97, 33), (256, 32, 9)]
+    {
+        for (bias, relu) in [(true, true), (false, false)] {
+            let (positions, sparse) = (1, !bias);
+            table.push(Entry { inputs, units, positions, images, bias, relu, sparse });
+        }
+    }
     table
 }
 
