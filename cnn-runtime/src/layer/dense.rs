@@ -11,7 +11,8 @@ use crate::team::{Team, for_each_chunk, in_two};
 /// Kernel rows whose gradients one task makes.
 const TASK_ROWS: usize = 48;
 
-/// Inputs from which on outputs sum them in [halves](Dense::halves): of fewer a half is soon summed.
+/// Inputs and units from which on there are [halves](Dense::halves) of them: half of fewer units would be too few
+/// for the loop over a single image.
 const HALVED: usize = 256;
 
 /// Multiply-adds that take as long as to read a weight.
@@ -64,7 +65,7 @@ impl Dense {
     /// two threads can make all outputs from half of the inputs each (see `dense_batch.rs`).
     pub(super) const fn halves(&self) -> Halves {
         const TILE: usize = PANELS * COLUMNS;
-        if self.inputs < HALVED || self.units <= TILE {
+        if self.inputs < HALVED || self.units < HALVED {
             return Halves::NONE;
         }
         let column = self.units.div_ceil(TILE) / 2 * TILE;

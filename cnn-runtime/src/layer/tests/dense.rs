@@ -48,9 +48,9 @@ pub(super) fn table() -> Vec<Entry> {
             table.push(Entry { inputs, units, positions, images, bias, relu, sparse });
         }
     }
-    // Wide enough for their outputs to be summed in halves, and for one unit less.
+    // Large enough for their outputs to be summed in halves, and too small by a unit or an input.
     for (inputs, units, images) in
-        [(256, 33, 1), (257, 49, 2), (300, 64, 17), (400, 97, 33), (256, 32, 9)]
+        [(256, 256, 1), (257, 263, 2), (300, 290, 17), (400, 272, 33), (256, 255, 9), (255, 256, 8)]
     {
         for (bias, relu) in [(true, true), (false, false)] {
             let (positions, sparse) = (1, !bias);
