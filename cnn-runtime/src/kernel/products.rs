@@ -299,9 +299,10 @@ fn descend_live<L: Lanes>(
         outer.list::<L>(row, weights.len() / units - row, &mut lists);
         let (rows, count) = lists.listed();
         let mut panels = packed.outer_iter_mut();
-        for unit in (0..units).step_by(LiveDescent::UNITS) {
-            let mut packed: [&mut [f32]; LiveDescent::PANELS] = Default::default();
-            take_rows(&mut packed, &mut panels, row);
+        let together = LiveDescent::panels::<L>();
+        for unit in (0..units).step_by(together * COLUMNS) {
+            let mut packed: [&mut [f32]; LiveDescent::MOST] = Default::default();
+            take_rows(&mut packed[..together], &mut panels, row);
             LiveDescent {
                 rows: &rows[..count],
                 gradients: &outer.gradients[unit / COLUMNS * outer.stride..],

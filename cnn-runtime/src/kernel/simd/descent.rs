@@ -124,25 +124,31 @@ pub(crate) struct LiveDescent<'a> {
     pub squares: &'a mut [f32],
     /// From row to row of both.
     pub stride: usize,
-    /// How many units there are, if fewer than [`UNITS`](Self::UNITS).
+    /// How many units there are, if fewer than in [`panels`](Self::panels).
     pub columns: usize,
     /// The rows in each panel of sixteen units, which take the new weights too.
-    pub packed: [&'a mut [f32]; LiveDescent::PANELS],
+    pub packed: [&'a mut [f32]; LiveDescent::MOST],
 }
 
 impl LiveDescent<'_> {
-    /// Panels of units that are worked on together: their sums stay in registers on all paths, and the
-    /// gradients of 128 images in a common first-level cache.
-    pub(crate) const PANELS: usize = 3;
-    /// Their units.
-    pub(crate) const UNITS: usize = Self::PANELS * COLUMNS;
+    /// The most panels of units on any path.
+    pub(crate) const MOST: usize = 4;
+
+    /// Panels of units that are worked on together: their sums stay in registers, and the gradients of 128
+    /// images in a common first-level cache.
+    pub(crate) const fn panels<L: Lanes>() -> usize {
+        if L::PANELS > 1 { Self::MOST } else { 3 }
+    }
 
     #[inline(always)]
     pub(crate) fn go<L: Lanes>(self) {
         match self.columns.div_ceil(COLUMNS) {
             1 => L::call(Panels::<1>(self)),
             2 => L::call(Panels::<2>(self)),
-            _ => L::call(Panels::<{ LiveDescent::PANELS }>(self)),
+            panels if const { Self::panels::<L>() == Self::MOST } && panels > 3 => {
+                L::call(Panels::<{ LiveDescent::MOST }>(self));
+            }
+            _ => L::call(Panels::<3>(self)),
         }
     }
 }
@@ -171,13 +177,13 @@ impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
                 let place = image.to_bits() as usize * COLUMNS;
                 assert!(place < room, "a listed image has gradients");
                 let input = L::Wide::splat(input);
-                unrolled!([0 1 2] P, p => {
+                unrolled!([0 1 2 3] P, p => {
                     // SAFETY: of each image in `room` the last panel's units lie in `gradients`.
                     let units = unsafe { L::Wide::read(gradients.as_ptr().add(place + p * apart)) };
                     sums[p] = input.mul_add(units, sums[p]);
                 });
             }
-            unrolled!([0 1 2] P, p => {
+            unrolled!([0 1 2 3] P, p => {
                 let at = row * stride + p * COLUMNS;
                 let (weights, squares) = (&mut weights[at..], &mut squares[at..]);
                 let left = columns - p * COLUMNS;
