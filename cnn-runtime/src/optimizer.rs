@@ -13,7 +13,8 @@ const TASK: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum OptimizerKind {
-    /// `v = rho v + (1 - rho) g²; w -= learning_rate g / sqrt(v + epsilon)`.
+    /// `v = rho v + (1 - rho) g²; w -= learning_rate g / sqrt(v + epsilon)`, and 2^-120 is added to `v`, which
+    /// so stays a normal number.
     RMSprop {
         /// Keras: 0.001.
         learning_rate: f64,
