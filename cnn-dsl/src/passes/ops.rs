@@ -260,12 +260,14 @@ fn dense_op(layer: &Layer, dense: &Dense, relu: bool, fused: &[&Layer]) -> Op {
     if relu {
         descriptor.extend(quote!(.relu()));
     }
+    // Panels lie two by two, unless there is only one.
+    let group = if units > PANEL { 2 * PANEL } else { PANEL };
     Op {
         layers: names(fused),
         scope: Scope::Shard,
         sizes: Some(Sizes {
             weights: weights(layer),
-            packed: panels(inputs, units) + units.next_multiple_of(PANEL),
+            packed: inputs * units.next_multiple_of(group) + units.next_multiple_of(PANEL),
             transposed: panels(units, inputs),
             exchange: inputs + lines(units) + units + lines(inputs),
             ..Sizes::default()

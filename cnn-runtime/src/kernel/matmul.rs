@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::panels::{PanelProduct, Sixteen, few_live, live_len};
+use super::panels::{Matrix, PanelProduct, Sixteen, few_live, live_len};
 use super::simd::{
     COLUMNS, Ends, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, panels_of, vectorized,
 };
@@ -67,16 +67,19 @@ pub(crate) fn pack_panel(
     }
 }
 
-/// Writes one panel: the columns of `matrix`, `width` of them in all, from `first` on.
-pub(crate) fn copy_panel(panel: &mut [f32], first: usize, matrix: &[f32], width: usize) {
-    let count = COLUMNS.min(width - first);
-    for (to, from) in panel.chunks_exact_mut(COLUMNS).zip(matrix.chunks_exact(width)) {
-        if count == COLUMNS {
-            to.copy_from_slice(&from[first..first + COLUMNS]);
-        } else {
-            to[..count].copy_from_slice(&from[first..first + count]);
-            to[count..].fill(0.0);
-        }
+/// Writes some rows of a group of panels, `row` floats each: columns of `matrix`, which has `columns` in all,
+/// from `first` on, 0 beyond the last one.
+pub(crate) fn copy_rows(
+    group: &mut [f32],
+    row: usize,
+    first: usize,
+    matrix: &[f32],
+    columns: usize,
+) {
+    let count = row.min(columns - first);
+    for (to, from) in group.chunks_exact_mut(row).zip(matrix.chunks_exact(columns)) {
+        to[..count].copy_from_slice(&from[first..first + count]);
+        to[count..].fill(0.0);
     }
 }
 
@@ -107,26 +110,22 @@ impl Halves {
         if column < self.column { term..terms } else { 0..term }
     }
 
-    /// The same for the columns from `first` on.
-    pub(crate) const fn from(self, first: usize) -> Self {
-        Self { column: self.column.saturating_sub(first), ..self }
-    }
-
     /// Blocks of up to `depth` terms and the columns that sum them then, in an order that fits all sums:
     /// (first term, how many, columns).
     #[inline(always)]
     fn blocks(
         self,
         terms: usize,
-        columns: usize,
+        columns: Range<usize>,
         depth: usize,
     ) -> impl Iterator<Item = (usize, usize, [Range<usize>; 2])> {
-        let (term, column) = (self.term.min(terms), self.column.min(columns));
-        let again = if column < columns { term } else { 0 };
+        let Range { start, end } = columns;
+        let (term, column) = (self.term.min(terms), self.column.clamp(start, end));
+        let [early, again] = [start < column, column < end].map(|any| if any { term } else { 0 });
         let steps = [
-            (0..term, [0..column, 0..0]),
-            (term..terms, [0..column, column..columns]),
-            (0..again, [column..columns, 0..0]),
+            (0..early, [start..column, 0..0]),
+            (term..terms, [start..column, column..end]),
+            (0..again, [column..end, 0..0]),
         ];
         steps.into_iter().flat_map(move |(terms, columns)| {
             let starts = terms.clone().step_by(depth);
@@ -153,17 +152,16 @@ impl Halves {
 }
 
 vectorized! {
-    /// `y = x w + bias`, then relu if asked: `x` is rows x `inner`, `y` rows x `columns`, `panels`
-    /// holds `w` (see [`pack_panel`]), `bias` is empty or padded to whole panels.
+    /// Some columns of `y = x w + bias`, then relu if asked: `x` has as many columns as `w` rows, `y` those
+    /// that are meant, and `bias` is empty or padded to whole panels.
     pub(crate) fn multiply(
         x: &[f32],
-        inner: usize,
+        w: Matrix<'_>,
+        columns: Range<usize>,
         halves: Halves,
-        panels: &[f32],
         bias: &[f32],
         relu: bool,
         y: &mut [f32],
-        columns: usize,
     ) = multiply_body;
 
     /// `gradient[k] = sum over rows of x[row, first + k] * dz[row]`, for the kernel rows that
@@ -179,24 +177,23 @@ vectorized! {
 #[inline(always)]
 fn multiply_body<L: Lanes>(
     x: &[f32],
-    inner: usize,
+    w: Matrix<'_>,
+    columns: Range<usize>,
     halves: Halves,
-    panels: &[f32],
     bias: &[f32],
     relu: bool,
     y: &mut [f32],
-    columns: usize,
 ) {
-    let rows = x.len() / inner;
-    if rows <= FEW {
-        return multiply_few::<L>(x, inner, halves, panels, bias, relu, y, columns);
+    let (inner, width) = (w.rows, columns.len());
+    if x.len() / inner <= FEW {
+        return multiply_few::<L>(x, w, columns, halves, bias, relu, y);
     }
     // Side by side, since rows that lie powers of two apart displace each other in the cache.
     let mut images = [[0.0; DEPTH * COLUMNS]; GROUPS];
     let mut lists = [[0.0; live_len(DEPTH)]; GROUPS];
-    let some = x.chunks(GROUPS * COLUMNS * inner).zip(y.chunks_mut(GROUPS * COLUMNS * columns));
+    let some = x.chunks(GROUPS * COLUMNS * inner).zip(y.chunks_mut(GROUPS * COLUMNS * width));
     for (x, y) in some {
-        for (from, depth, some) in halves.blocks(inner, columns, DEPTH) {
+        for (from, depth, some) in halves.blocks(inner, columns.clone(), DEPTH) {
             for ((x, images), list) in x.chunks(COLUMNS * inner).zip(&mut images).zip(&mut lists) {
                 let rows = x.chunks_exact(inner).map(|row| &row[from..from + depth]);
                 let rows = Sixteen::new(rows);
@@ -204,9 +201,9 @@ fn multiply_body<L: Lanes>(
                 rows.list_live::<L>(list);
             }
             let rows = x.len() / inner;
-            let block = Block { images: &images, lists: &lists, rows, depth, from, inner, halves };
+            let block = Block { images: &images, lists: &lists, rows, depth, from, halves };
             for some in some {
-                block.multiply::<L>(panels, bias, relu, y, columns, some);
+                block.multiply::<L>(w, some, bias, relu, y, &columns);
             }
         }
     }
@@ -227,36 +224,36 @@ struct Block<'a> {
     depth: usize,
     /// The first term.
     from: usize,
-    /// Terms in all.
-    inner: usize,
     halves: Halves,
 }
 
 impl Block<'_> {
+    /// Adds them to `some` of the columns of `y`, which has those in `columns`.
     #[inline(always)]
     fn multiply<L: Lanes>(
         &self,
-        panels: &[f32],
+        w: Matrix<'_>,
+        some: Range<usize>,
         bias: &[f32],
         relu: bool,
         y: &mut [f32],
-        columns: usize,
-        some: Range<usize>,
+        columns: &Range<usize>,
     ) {
-        let Self { images, lists, rows, depth, from, inner, halves } = *self;
-        let relu = relu && halves.ends(some.start, inner, from + depth);
+        let Self { images, lists, rows, depth, from, halves } = *self;
+        let relu = relu && halves.ends(some.start, w.rows, from + depth);
         for (first, count) in panels_of::<L>(some.len()) {
             let first = some.start + first;
-            let panels = &panels[first * inner + from * COLUMNS..];
-            let start = halves.start(first, inner, from, bias);
+            let (panel, start) =
+                (w.panel(first).from(from), halves.start(first, w.rows, from, bias));
             for group in 0..rows.div_ceil(COLUMNS) {
                 let (row, images) = (group * COLUMNS, &images[group][..depth * COLUMNS]);
                 let rows = (rows - row).min(COLUMNS);
                 let live = few_live(&lists[group], depth).filter(|_| rows == COLUMNS);
-                let (to, left) = (&mut y[row * columns + first..], columns - first);
-                let ends = Ends { start, relu, to, stride: columns, panel: COLUMNS, columns: left };
-                let (inputs, panel_len) = (0..depth, inner * COLUMNS);
-                PanelProduct { images, panels, panel_len, inputs, live, ends }
+                let stride = columns.len();
+                let (to, left) =
+                    (&mut y[row * stride + first - columns.start..], columns.end - first);
+                let ends = Ends { start, relu, to, stride, panel: COLUMNS, columns: left };
+                PanelProduct { images, panel, inputs: 0..depth, live, ends }
                     .compute::<L>(rows, count);
             }
         }
@@ -274,35 +271,33 @@ const LISTED: usize = 256;
 #[inline(always)]
 fn multiply_few<L: Lanes>(
     x: &[f32],
-    inner: usize,
+    w: Matrix<'_>,
+    columns: Range<usize>,
     halves: Halves,
-    panels: &[f32],
     bias: &[f32],
     relu: bool,
     y: &mut [f32],
-    columns: usize,
 ) {
     let [mut live, mut values] = [[0.0; LISTED + LIST_SLACK]; 2];
-    let most = RowTimesPanels::most::<L>();
-    for (x, y) in x.chunks_exact(inner).zip(y.chunks_exact_mut(columns)) {
-        for (from, depth, some) in halves.blocks(inner, columns, LISTED) {
+    let (inner, most) = (w.rows, RowTimesPanels::most::<L>() * COLUMNS);
+    for (x, y) in x.chunks_exact(inner).zip(y.chunks_exact_mut(columns.len())) {
+        for (from, depth, some) in halves.blocks(inner, columns.clone(), LISTED) {
             let len = L::pick(None, 0, &x[from..from + depth], &mut live, &mut values);
-            let firsts = some.into_iter().flat_map(|some| {
-                let firsts = some.clone().step_by(most * COLUMNS);
-                firsts.map(move |first| (first, some.end))
-            });
-            for (first, end) in firsts {
-                let row = RowTimesPanels {
-                    live: &live[..len],
-                    values: &values[..len],
-                    panels: &panels[first * inner + from * COLUMNS..],
-                    panel_len: inner * COLUMNS,
-                    depth,
-                    start: halves.start(first, inner, from, bias),
-                    relu: relu && halves.ends(first, inner, from + depth),
-                    y: &mut y[first..],
-                };
-                row.compute::<L>((end - first).div_ceil(COLUMNS).min(most));
+            for Range { start: mut first, end } in some {
+                while first < end {
+                    let next = end.min(first + most).min(w.reach(first));
+                    let row = RowTimesPanels {
+                        live: &live[..len],
+                        values: &values[..len],
+                        panel: w.panel(first).from(from),
+                        depth,
+                        start: halves.start(first, inner, from, bias),
+                        relu: relu && halves.ends(first, inner, from + depth),
+                        y: &mut y[first - columns.start..],
+                    };
+                    row.compute::<L>((next - first).div_ceil(COLUMNS));
+                    first = next;
+                }
             }
         }
     }

@@ -4,7 +4,74 @@
 use std::ops::Range;
 
 use super::matmul::even_parts;
-use super::simd::{COLUMNS, Ends, LIST_SLACK, Lanes, LiveProduct, Product, Tile, vectorized};
+use super::simd::{
+    COLUMNS, Ends, LIST_SLACK, Lanes, LiveProduct, PANELS, Product, Tile, vectorized,
+};
+
+/// A matrix in panels of sixteen columns.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    /// Groups of panels, in each one row after the other.
+    pub floats: &'a [f32],
+    /// How many rows there are.
+    pub rows: usize,
+    /// Panels of a group: their parts of a row lie side by side.
+    pub beside: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// The most panels of a group: as many as a tile takes. Of a kernel whose rows are wider a single image so
+    /// reads two lines side by side for each of its inputs, and a block of a tile's rows still lies in one piece.
+    pub(crate) const BESIDE: usize = PANELS;
+
+    /// Panels of a group, for so many columns. The last group has as many, whether there are columns for them
+    /// or not.
+    pub(crate) const fn beside(columns: usize) -> usize {
+        if columns > COLUMNS { Self::BESIDE } else { 1 }
+    }
+
+    /// The panel that starts at a column.
+    #[inline(always)]
+    pub(crate) fn panel(self, column: usize) -> Panel<'a> {
+        let row = self.beside * COLUMNS;
+        let next = if self.beside > 1 { COLUMNS } else { self.rows * COLUMNS };
+        let floats = &self.floats[column / row * self.rows * row + column % row..];
+        Panel { floats, row, next }
+    }
+
+    /// Behind the last column that [`Panel::next`] leads to from this one.
+    #[inline(always)]
+    pub(crate) fn reach(self, column: usize) -> usize {
+        let row = self.beside * COLUMNS;
+        if self.beside > 1 { (column / row + 1) * row } else { usize::MAX }
+    }
+}
+
+/// A panel in a matrix, and those behind it.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel<'a> {
+    /// From its first float on.
+    pub floats: &'a [f32],
+    /// From row to row.
+    pub row: usize,
+    /// From panel to panel of the group, or of the matrix if each is a group by itself.
+    pub next: usize,
+}
+
+impl Panel<'_> {
+    /// The rows from `row` on.
+    #[inline(always)]
+    pub(crate) fn from(self, row: usize) -> Self {
+        Self { floats: &self.floats[row * self.row..], ..self }
+    }
+
+    /// How many rows of so many panels there are.
+    #[inline(always)]
+    pub(crate) fn rows(self, panels: usize) -> usize {
+        let first = (panels - 1) * self.next + COLUMNS;
+        self.floats.len().checked_sub(first).map_or(0, |rest| rest / self.row + 1)
+    }
+}
 
 /// Up to sixteen rows of equal length, which become the columns of a panel.
 pub(crate) struct Sixteen<'a> {
@@ -120,9 +187,7 @@ pub(super) struct PanelProduct<'a> {
     /// Sixteen images: of each input a row.
     pub images: &'a [f32],
     /// A kernel's panels: of each input a row of sixteen units.
-    pub panels: &'a [f32],
-    /// From panel to panel.
-    pub panel_len: usize,
+    pub panel: Panel<'a>,
     /// The inputs to sum over.
     pub inputs: Range<usize>,
     /// Of these, what [`few_live`] gave; only for sixteen images.
@@ -135,12 +200,11 @@ impl PanelProduct<'_> {
     /// Computes the first `rows` images by `panels` panels, at most `L::PANELS`.
     #[inline(always)]
     pub(super) fn compute<L: Lanes>(self, rows: usize, panels: usize) {
-        let Self { images, panels: b, panel_len, inputs, live, ends } = self;
+        let Self { images, panel, inputs, live, ends } = self;
         for (first, count) in even_parts(rows, L::ROWS) {
             let ends = Ends { to: &mut ends.to[first * ends.stride..], ..ends };
             if let Some(live) = live {
-                LiveProduct { live, images, panels: b, panel_len, first, ends }
-                    .compute::<L>(count, panels);
+                LiveProduct { live, images, panel, first, ends }.compute::<L>(count, panels);
                 continue;
             }
             let tile = Tile {
@@ -149,10 +213,10 @@ impl PanelProduct<'_> {
                 a_at: inputs.start * COLUMNS + first,
                 a_row: 1,
                 a_steps: [0, 0, COLUMNS],
-                b,
-                b_at: inputs.start * COLUMNS,
-                b_panel: panel_len,
-                b_steps: [0, 0, COLUMNS],
+                b: panel.floats,
+                b_at: inputs.start * panel.row,
+                b_panel: panel.next,
+                b_steps: [0, 0, panel.row],
             };
             Product { tile, ends }.compute::<L>(count, panels);
         }

@@ -7,7 +7,7 @@
 use ndarray::{ArrayViewMut2, ArrayViewMut3};
 
 use super::matmul::{DEPTH, even_parts};
-use super::panels::{PanelProduct, Sixteen, few_live, live_len};
+use super::panels::{Matrix, PanelProduct, Sixteen, few_live, live_len};
 use super::rmsprop::Rule;
 use super::simd::{
     COLUMNS, Descent, Ends, LIST_SLACK, Lanes, Listed, LiveDescent, PANELS, Product, Start, Tile,
@@ -16,11 +16,12 @@ use super::simd::{
 
 vectorized! {
     /// What some inputs add to some units of all images: `y[image, unit] += sum of x * kernel`, then relu
-    /// if asked. `kernel` is some of the kernel's panels, and `y` has for each of them sixteen floats for
-    /// each image, `apart` from panel to panel. With a `bias`, which may be empty, sums begin with that.
+    /// if asked. `y` has for each panel of the kernel, from that of `unit` on, sixteen floats for each image,
+    /// `apart` from panel to panel. With a `bias`, which may be empty, sums begin with that.
     pub(crate) fn forward(
         inputs: Inputs<'_>,
-        kernel: &[f32],
+        kernel: Matrix<'_>,
+        unit: usize,
         bias: Option<&[f32]>,
         relu: bool,
         y: &mut [f32],
@@ -37,8 +38,8 @@ vectorized! {
     /// images of x * dy`.
     pub(crate) fn gradients(outer: Outer<'_>, gradient: &mut [f32]) = gradients_body;
 
-    /// The same, and at once the optimizer's step. `packed` is, panel by panel, those rows' place in it:
-    /// panels x rows x 16.
+    /// The same, and at once the optimizer's step. `packed` is those rows' place in it: groups of panels x rows
+    /// x a group's columns.
     pub(crate) fn descend(
         outer: Outer<'_>,
         rule: Rule,
@@ -55,8 +56,6 @@ pub(crate) struct Inputs<'a> {
     pub images: &'a [f32],
     /// Of each panel what [`list_live`](super::panels::list_live) listed.
     pub live: &'a [f32],
-    /// Inputs of the layer.
-    pub count: usize,
     /// The first of those to sum.
     pub first: usize,
     /// The one behind the last.
@@ -161,20 +160,22 @@ const LISTED: usize = COLUMNS * 128;
 #[inline(always)]
 fn forward_body<L: Lanes>(
     inputs: Inputs<'_>,
-    kernel: &[f32],
+    kernel: Matrix<'_>,
+    first_unit: usize,
     bias: Option<&[f32]>,
     relu: bool,
     y: &mut [f32],
     apart: usize,
 ) {
-    let Inputs { images, live, count: inputs, first, end } = inputs;
-    let panel_len = inputs * COLUMNS;
-    for (unit, count) in panels_of::<L>(kernel.len() / inputs) {
-        let panels = &kernel[unit * inputs..];
+    let Inputs { images, live, first, end } = inputs;
+    let inputs = kernel.rows;
+    for (unit, count) in panels_of::<L>(y.len() / apart * COLUMNS) {
+        let panel = kernel.panel(first_unit + unit);
         for from in (first..end).step_by(DEPTH) {
             let depth = (end - from).min(DEPTH);
             let lists = live.chunks_exact(live_len(inputs));
-            for (group, (images, live)) in images.chunks_exact(panel_len).zip(lists).enumerate() {
+            let groups = images.chunks_exact(inputs * COLUMNS).zip(lists).enumerate();
+            for (group, (images, live)) in groups {
                 let live = few_live(live, inputs).map(|live| {
                     let before =
                         |end: usize| live.partition_point(|at| (at.to_bits() as usize) < end);
@@ -189,8 +190,7 @@ fn forward_body<L: Lanes>(
                 let to = &mut y[unit / COLUMNS * apart + group * COLUMNS * COLUMNS..];
                 let (stride, columns) = (COLUMNS, count * COLUMNS);
                 let ends = Ends { start, relu, to, stride, panel: apart, columns };
-                PanelProduct { images, panels, panel_len, inputs, live, ends }
-                    .compute::<L>(COLUMNS, count);
+                PanelProduct { images, panel, inputs, live, ends }.compute::<L>(COLUMNS, count);
             }
         }
     }
@@ -247,42 +247,36 @@ fn descend_body<L: Lanes>(
     squares: &mut [f32],
     mut packed: ArrayViewMut3<'_, f32>,
 ) {
-    let units = outer.units;
+    let (units, width) = (outer.units, packed.dim().2);
     if outer.is_sparse(weights.len() / units) {
         return descend_live::<L>(outer, rule, weights, squares, packed);
     }
-    let mut panels = packed.outer_iter_mut();
-    for (unit, count) in panels_of::<L>(units) {
-        let mut packed: [&mut [f32]; PANELS] = Default::default();
-        take_rows(&mut packed[..count], &mut panels, 0);
-        for (row, count) in even_parts(weights.len() / units, L::ROWS) {
-            Descent {
-                tile: outer.tile(row, unit),
-                rule,
-                weights: &mut weights[row * units + unit..],
-                squares: &mut squares[row * units + unit..],
-                stride: units,
-                columns: units - unit,
-                packed: packed
-                    .each_mut()
-                    .map(|panel| panel.get_mut(row * COLUMNS..).unwrap_or_default()),
+    for (first, group) in (0..).step_by(width).zip(packed.outer_iter_mut()) {
+        let group = rows_of(group);
+        let end = units.min(first + width);
+        for (unit, _) in panels_of::<L>(end - first) {
+            for (row, count) in even_parts(weights.len() / units, L::ROWS) {
+                let at = row * units + first + unit;
+                Descent {
+                    tile: outer.tile(row, first + unit),
+                    rule,
+                    weights: &mut weights[at..],
+                    squares: &mut squares[at..],
+                    stride: units,
+                    columns: end - first - unit,
+                    packed: &mut group[row * width + unit..],
+                    packed_stride: width,
+                }
+                .go::<L>(count);
             }
-            .go::<L>(count);
         }
     }
 }
 
-/// Fills `to` with the rows from `row` on of the next panels, while there are any.
+/// The rows of a group of panels.
 #[inline(always)]
-fn take_rows<'a>(
-    to: &mut [&'a mut [f32]],
-    panels: &mut impl Iterator<Item = ArrayViewMut2<'a, f32>>,
-    row: usize,
-) {
-    for (to, panel) in to.iter_mut().zip(panels) {
-        let panel = panel.into_slice().expect("rows of a panel lie side by side");
-        *to = &mut panel[row * COLUMNS..];
-    }
+fn rows_of(group: ArrayViewMut2<'_, f32>) -> &mut [f32] {
+    group.into_slice().expect("rows of a group lie side by side")
 }
 
 /// [`descend`] from live inputs alone: some units of all rows at a time, which share the outputs' gradients.
@@ -294,15 +288,16 @@ fn descend_live<L: Lanes>(
     squares: &mut [f32],
     mut packed: ArrayViewMut3<'_, f32>,
 ) {
-    let (units, mut lists, mut row) = (outer.units, Lists::EMPTY, 0);
+    let (units, width) = (outer.units, packed.dim().2);
+    let (mut lists, mut row) = (Lists::EMPTY, 0);
     while row < weights.len() / units {
         outer.list::<L>(row, weights.len() / units - row, &mut lists);
         let (rows, count) = lists.listed();
-        let mut panels = packed.outer_iter_mut();
-        let together = LiveDescent::panels::<L>();
-        for unit in (0..units).step_by(together * COLUMNS) {
-            let mut packed: [&mut [f32]; LiveDescent::MOST] = Default::default();
-            take_rows(&mut packed[..together], &mut panels, row);
+        let mut groups = packed.outer_iter_mut().map(|group| &mut rows_of(group)[row * width..]);
+        let step = LiveDescent::GROUPS * width;
+        for unit in (0..units).step_by(step) {
+            let mut packed = <[&mut [f32]; LiveDescent::GROUPS]>::default();
+            packed.iter_mut().zip(&mut groups).for_each(|(to, group)| *to = group);
             LiveDescent {
                 rows: &rows[..count],
                 gradients: &outer.gradients[unit / COLUMNS * outer.stride..],
@@ -311,8 +306,9 @@ fn descend_live<L: Lanes>(
                 weights: &mut weights[row * units + unit..],
                 squares: &mut squares[row * units + unit..],
                 stride: units,
-                columns: units - unit,
+                columns: step.min(units - unit),
                 packed,
+                packed_stride: width,
             }
             .go::<L>();
         }

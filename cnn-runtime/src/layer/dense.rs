@@ -2,9 +2,9 @@
 
 use super::At;
 use crate::kernel::elementwise;
-use crate::kernel::matmul::{Blocks, Halves, copy_panel, multiply, outer_products, panels_len};
-use crate::kernel::panels::{Sixteen, transpose_panel};
-use crate::kernel::simd::{COLUMNS, PANELS};
+use crate::kernel::matmul::{Blocks, Halves, copy_rows, multiply, outer_products, panels_len};
+use crate::kernel::panels::{Matrix, Sixteen, transpose_panel};
+use crate::kernel::simd::COLUMNS;
 use crate::network::Rows;
 use crate::team::{Team, for_each_chunk, in_two};
 
@@ -64,12 +64,29 @@ impl Dense {
     /// The order in which outputs sum their inputs. Half of the units begin with the later inputs, so that
     /// two threads can make all outputs from half of the inputs each (see `dense_batch.rs`).
     pub(super) const fn halves(&self) -> Halves {
-        const TILE: usize = PANELS * COLUMNS;
         if self.inputs < HALVED || self.units < HALVED {
             return Halves::NONE;
         }
-        let column = self.units.div_ceil(TILE) / 2 * TILE;
-        Halves { column, term: (self.inputs / 2).next_multiple_of(COLUMNS) }
+        Halves { column: self.middle(), term: (self.inputs / 2).next_multiple_of(COLUMNS) }
+    }
+
+    /// About half of the units: whole groups of panels, if there are many.
+    const fn middle(&self) -> usize {
+        let some = if self.units < HALVED { COLUMNS } else { self.row() };
+        self.units.div_ceil(some) / 2 * some
+    }
+
+    /// Floats of a row of a group of panels.
+    pub(super) const fn row(&self) -> usize {
+        Matrix::beside(self.units) * COLUMNS
+    }
+
+    /// Its kernel in packed weights, and the bias.
+    pub(super) fn packed<'a>(&self, packed: &'a [f32]) -> (Matrix<'a>, &'a [f32]) {
+        let packed = &packed[self.at.packed..][..self.packed_len()];
+        let (floats, bias) = packed.split_at(self.packed_kernel());
+        let beside = Matrix::beside(self.units);
+        (Matrix { floats, rows: self.inputs, beside }, if self.bias { bias } else { &[] })
     }
 
     pub(super) const fn kernel_len(&self) -> usize {
@@ -82,10 +99,15 @@ impl Dense {
         self.kernel_len() + if self.bias { self.units } else { 0 }
     }
 
-    /// Floats of its packed weights: panels of sixteen units, and the bias.
+    /// Floats of its packed weights: panels of sixteen units, in groups, and the bias.
     #[must_use]
     pub const fn packed_len(&self) -> usize {
-        panels_len(self.inputs, self.units) + self.units.div_ceil(COLUMNS) * COLUMNS
+        self.packed_kernel() + self.units.next_multiple_of(COLUMNS)
+    }
+
+    /// Floats of its kernel there.
+    pub(super) const fn packed_kernel(&self) -> usize {
+        self.inputs * self.units.next_multiple_of(self.row())
     }
 
     /// Floats of its transposed weights: panels of sixteen inputs.
@@ -99,9 +121,10 @@ impl Dense {
         let weights = &weights[self.at.weights..][..self.weights_len()];
         let (kernel, bias) = weights.split_at(self.kernel_len());
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
-        let (panels, packed_bias) = packed.split_at_mut(panels_len(self.inputs, self.units));
-        for_each_chunk(panels, self.inputs * COLUMNS, &|p, panel| {
-            copy_panel(panel, p * COLUMNS, kernel, self.units);
+        let (panels, packed_bias) = packed.split_at_mut(self.packed_kernel());
+        let row = self.row();
+        for_each_chunk(panels, self.inputs * row, &|group, panels| {
+            copy_rows(panels, row, group * row, kernel, self.units);
         });
         packed_bias[..bias.len()].copy_from_slice(bias);
     }
@@ -118,9 +141,8 @@ impl Dense {
 
     /// Any number of images: `x` holds their inputs one after the other, `y` takes the outputs.
     pub fn forward(&self, packed: &[f32], x: &[f32], y: &mut [f32]) {
-        let packed = &packed[self.at.packed..][..self.packed_len()];
-        let (panels, bias) = packed.split_at(panels_len(self.inputs, self.units));
-        multiply(x, self.inputs, self.halves(), panels, bias, self.relu, y, self.units);
+        let (kernel, bias) = self.packed(packed);
+        multiply(x, kernel, 0..self.units, self.halves(), bias, self.relu, y);
     }
 
     /// The same; a single image by one thread or two.
@@ -136,14 +158,9 @@ impl Dense {
 
     /// A single image, half of the units on each of two threads.
     pub(super) fn in_two(&self, packed: &[f32], x: &[f32], y: &mut [f32]) {
-        let packed = &packed[self.at.packed..][..self.packed_len()];
-        let (panels, bias) = packed.split_at(panels_len(self.inputs, self.units));
-        let middle = self.units.div_ceil(COLUMNS) / 2 * COLUMNS;
-        in_two(self.units, middle, y, &mut [], |units, y, _| {
-            let panels = &panels[units.start * self.inputs..];
-            let panels = &panels[..panels_len(self.inputs, units.len())];
-            let (halves, bias) = (self.halves().from(units.start), &bias[units.start..]);
-            multiply(x, self.inputs, halves, panels, bias, self.relu, y, units.len());
+        let (kernel, bias) = self.packed(packed);
+        in_two(self.units, self.middle(), y, &mut [], |units, y, _| {
+            multiply(x, kernel, units, self.halves(), bias, self.relu, y);
         });
     }
 
@@ -154,8 +171,9 @@ impl Dense {
             elementwise::mask(dy, y);
         }
         if let Some(dx) = dx {
-            let panels = &transposed[self.at.transposed..][..self.transposed_len()];
-            multiply(dy, self.units, Halves::NONE, panels, &[], false, dx, self.inputs);
+            let floats = &transposed[self.at.transposed..][..self.transposed_len()];
+            let kernel = Matrix { floats, rows: self.units, beside: 1 };
+            multiply(dy, kernel, 0..self.inputs, Halves::NONE, &[], false, dx);
         }
     }
 

@@ -7,7 +7,6 @@ use ndarray::{ArrayViewMut3, Axis};
 use super::Dense;
 use crate::exchange::Exchange;
 use crate::kernel::elementwise;
-use crate::kernel::matmul::panels_len;
 use crate::kernel::panels::{Sixteen, list_live, live_len, transpose_panel};
 use crate::kernel::products::{self, Inputs, Outer};
 use crate::kernel::rmsprop;
@@ -64,18 +63,16 @@ impl Dense {
             transpose_panel(&rows, panel);
             list_live(&rows, live);
         });
-        let packed = &packed[self.at.packed..][..self.packed_len()];
-        let (kernel, bias) = packed.split_at(panels_len(self.inputs, self.units));
+        let (kernel, bias) = self.packed(packed);
         let (panels, live, halves, count) = (&*panels, &*live, self.halves(), self.inputs);
         let at_once = halves.first(0, count).end == count;
         let sum = |last: bool, task: usize, y: &mut [f32]| {
             let (apart, unit) = (images * COLUMNS, task * TASK_PANELS * COLUMNS);
             let terms = if last { halves.last(unit, count) } else { halves.first(unit, count) };
-            let inputs = Inputs { images: panels, live, count, first: terms.start, end: terms.end };
-            let kernel = &kernel[unit * count..][..y.len() / images * count];
-            let bias = if self.bias { &bias[unit..] } else { &[] };
+            let inputs = Inputs { images: panels, live, first: terms.start, end: terms.end };
             let relu = self.relu && (last || at_once);
-            products::forward(inputs, kernel, Some(bias).filter(|_| !last), relu, y, apart);
+            let bias = if last { None } else { Some(bias.get(unit..).unwrap_or_default()) };
+            products::forward(inputs, kernel, unit, bias, relu, y, apart);
         };
         let task = TASK_PANELS * images * COLUMNS;
         for_each_chunk(y, task, &|task, y| sum(false, task, y));
@@ -152,8 +149,9 @@ impl Dense {
         let part = COLUMNS * self.units;
         let Learner { weights, packed, gradients, squares, rule } = learner;
         if let Some(rule) = *rule {
-            let packed = &mut packed[self.at.packed..][..panels_len(self.inputs, self.units)];
-            let shape = (self.units.div_ceil(COLUMNS), self.inputs, COLUMNS);
+            let packed = &mut packed[self.at.packed..][..self.packed_kernel()];
+            let row = self.row();
+            let shape = (self.units.div_ceil(row), self.inputs, row);
             let mut packed =
                 ArrayViewMut3::from_shape(shape, packed).expect("as long as its panels");
             let packed = packed.axis_chunks_iter_mut(Axis(1), COLUMNS);
@@ -185,7 +183,7 @@ impl Dense {
         if let Some(rule) = *rule {
             let bias = &mut weights[tensor.clone()];
             rmsprop::step(rule, bias, gradients, &mut squares[tensor]);
-            let at = self.at.packed + panels_len(self.inputs, self.units);
+            let at = self.at.packed + self.packed_kernel();
             packed[at..][..self.units].copy_from_slice(bias);
         }
     }

@@ -3,9 +3,9 @@
 
 use super::tile::{OfSize, OfTile, by_part_of_sixteen, tile};
 use super::{
-    COLUMNS, Kernel, Lanes, Listed, PANELS, Tile, Vector, load_columns, prefetch, store_rows,
-    unrolled,
+    COLUMNS, Kernel, Lanes, Listed, Tile, Vector, load_columns, prefetch, store_rows, unrolled,
 };
+use crate::kernel::panels::Matrix;
 use crate::kernel::rmsprop::Rule;
 
 /// Some rows by some panels of sixteen columns of a kernel.
@@ -22,8 +22,10 @@ pub(crate) struct Descent<'a> {
     pub stride: usize,
     /// How many columns there are, if fewer than the panels have.
     pub columns: usize,
-    /// The rows in each panel, which take the new weights too.
-    pub packed: [&'a mut [f32]; PANELS],
+    /// The first row of packed weights, which take the new ones too.
+    pub packed: &'a mut [f32],
+    /// From row to row of these.
+    pub packed_stride: usize,
 }
 
 impl Descent<'_> {
@@ -44,15 +46,13 @@ impl Descent<'_> {
     #[inline(always)]
     fn part(&mut self, row: usize, panel: usize) -> Descent<'_> {
         let Tile { a_at, a_row, b_at, b_panel, .. } = self.tile;
-        let (at, mut packed) =
-            (row * self.stride + panel * COLUMNS, <[&mut [f32]; PANELS]>::default());
-        packed[0] = &mut self.packed[panel][row * COLUMNS..];
+        let at = row * self.stride + panel * COLUMNS;
         Descent {
             tile: Tile { a_at: a_at + row * a_row, b_at: b_at + panel * b_panel, ..self.tile },
             weights: &mut self.weights[at..],
             squares: &mut self.squares[at..],
             columns: self.columns - panel * COLUMNS,
-            packed,
+            packed: &mut self.packed[row * self.packed_stride + panel * COLUMNS..],
             ..*self
         }
     }
@@ -61,7 +61,8 @@ impl Descent<'_> {
 impl OfTile for Descent<'_> {
     #[inline(always)]
     fn run<L: Lanes, const R: usize, const P: usize>(self) {
-        let Descent { tile: product, rule, weights, squares, stride, columns, mut packed } = self;
+        let Descent { tile: product, rule, weights, squares, stride, columns, .. } = self;
+        let Descent { packed, packed_stride, .. } = self;
         // What the step meets is on its way while the product is made.
         let last = (P * COLUMNS).min(columns) - 1;
         for row in 0..R {
@@ -70,7 +71,7 @@ impl OfTile for Descent<'_> {
                 (at..at + last).step_by(COLUMNS).for_each(|at| prefetch(&floats[at]));
                 prefetch(&floats[at + last]);
             }
-            packed.iter().take(P).for_each(|packed| prefetch(&packed[row * COLUMNS]));
+            (0..P).for_each(|p| prefetch(&packed[row * packed_stride + p * COLUMNS]));
         }
         let sums = tile::<L::Wide, R, P>(product, [[L::Wide::splat(0.0); R]; P]);
         let mut gradient = [[[0.0; COLUMNS]; R]; P];
@@ -79,11 +80,12 @@ impl OfTile for Descent<'_> {
         });
         // Loops, since sixteen copies of a step took most of a small stack in debug builds.
         for row in 0..R {
-            for (p, packed) in packed.iter_mut().enumerate().take(P) {
+            for (p, gradient) in gradient.iter().enumerate() {
                 let at = row * stride + p * COLUMNS;
                 let (weights, squares) = (&mut weights[at..], &mut squares[at..]);
-                let (gradient, left) = (L::Wide::load(&gradient[p][row]), columns - p * COLUMNS);
-                step(rule, gradient, weights, squares, left, &mut packed[row * COLUMNS..]);
+                let left = columns - p * COLUMNS;
+                let packed = &mut packed[row * packed_stride + p * COLUMNS..];
+                step(rule, L::Wide::load(&gradient[row]), weights, squares, left, packed);
             }
         }
     }
@@ -124,33 +126,34 @@ pub(crate) struct LiveDescent<'a> {
     pub squares: &'a mut [f32],
     /// From row to row of both.
     pub stride: usize,
-    /// How many units there are, if fewer than in [`panels`](Self::panels).
+    /// How many units there are, at most those of the groups.
     pub columns: usize,
-    /// The rows in each panel of sixteen units, which take the new weights too.
-    pub packed: [&'a mut [f32]; LiveDescent::MOST],
+    /// The first row of groups of panels of packed weights, which take the new ones too.
+    pub packed: [&'a mut [f32]; LiveDescent::GROUPS],
+    /// From row to row of these.
+    pub packed_stride: usize,
 }
 
 impl LiveDescent<'_> {
-    /// The most panels of units on any path.
-    pub(crate) const MOST: usize = 4;
-
-    /// Panels of units that are worked on together: their sums stay in registers, and the gradients of 128
-    /// images in a common first-level cache.
-    pub(crate) const fn panels<L: Lanes>() -> usize {
-        if L::PANELS > 1 { Self::MOST } else { 3 }
-    }
+    /// Groups of panels that are worked on together: their sums stay in registers on all paths, and the
+    /// gradients of 128 images in a common first-level cache.
+    pub(crate) const GROUPS: usize = 4 / Matrix::BESIDE;
 
     #[inline(always)]
     pub(crate) fn go<L: Lanes>(self) {
         match self.columns.div_ceil(COLUMNS) {
             1 => L::call(Panels::<1>(self)),
             2 => L::call(Panels::<2>(self)),
-            panels if const { Self::panels::<L>() == Self::MOST } && panels > 3 => {
-                L::call(Panels::<{ LiveDescent::MOST }>(self));
-            }
-            _ => L::call(Panels::<3>(self)),
+            3 => L::call(Panels::<3>(self)),
+            _ => L::call(Panels::<4>(self)),
         }
     }
+}
+
+/// The group of a panel, and its first column there.
+#[inline(always)]
+const fn in_group(panel: usize) -> [usize; 2] {
+    [panel / Matrix::BESIDE, panel % Matrix::BESIDE * COLUMNS]
 }
 
 /// The same with its number of panels.
@@ -160,16 +163,18 @@ impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
     #[inline(always)]
     fn run(self) {
         let LiveDescent { rows, gradients, rule, weights, squares, stride, columns, .. } = self.0;
-        let (apart, packed) = (self.0.gradients_stride, self.0.packed);
+        let (apart, packed, packed_stride) =
+            (self.0.gradients_stride, self.0.packed, self.0.packed_stride);
         let room = (gradients.len() + 1).saturating_sub((P - 1) * apart + COLUMNS);
         for (row, listed) in rows.iter().enumerate() {
             // What the next row's step meets is on its way while this one's sums are made.
-            for (p, packed) in packed.iter().enumerate().take(P) {
+            for p in 0..P {
                 let next = (row + 1) * stride + p * COLUMNS;
                 if let (Some(weight), Some(square)) = (weights.get(next), squares.get(next)) {
+                    let [group, first] = in_group(p);
                     prefetch(weight);
                     prefetch(square);
-                    prefetch(&packed[(row + 1) * COLUMNS]);
+                    prefetch(&packed[group][(row + 1) * packed_stride + first]);
                 }
             }
             let mut sums = [L::Wide::splat(0.0); P];
@@ -187,7 +192,9 @@ impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
                 let at = row * stride + p * COLUMNS;
                 let (weights, squares) = (&mut weights[at..], &mut squares[at..]);
                 let left = columns - p * COLUMNS;
-                step(rule, sums[p], weights, squares, left, &mut packed[p][row * COLUMNS..]);
+                let [group, first] = in_group(p);
+                let packed = &mut packed[group][row * packed_stride + first..];
+                step(rule, sums[p], weights, squares, left, packed);
             });
         }
     }

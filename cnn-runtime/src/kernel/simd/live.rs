@@ -3,6 +3,7 @@
 
 use super::tile::{OfTile, by_part_of_sixteen, load_columns, relu_rows, store_rows};
 use super::{COLUMNS, Ends, Kernel, Lanes, Start, Vector, unrolled};
+use crate::kernel::panels::Panel;
 
 /// Sixteen images by some panels of units, from inputs that are not zero in all of the images.
 pub(crate) struct LiveProduct<'a> {
@@ -11,9 +12,7 @@ pub(crate) struct LiveProduct<'a> {
     /// Sixteen images: of each input a row.
     pub images: &'a [f32],
     /// A kernel's panels: of each input a row of sixteen units.
-    pub panels: &'a [f32],
-    /// From panel to panel.
-    pub panel_len: usize,
+    pub panel: Panel<'a>,
     /// The first of the images that are meant.
     pub first: usize,
     /// A row for each image.
@@ -33,11 +32,10 @@ impl LiveProduct<'_> {
 impl OfTile for LiveProduct<'_> {
     #[inline(always)]
     fn run<L: Lanes, const R: usize, const P: usize>(self) {
-        let Self { live, images, panels, panel_len, first, mut ends } = self;
+        let Self { live, images, panel, first, mut ends } = self;
         const { assert!(L::Wide::LEN == COLUMNS) };
         assert!(first + R <= COLUMNS);
-        let last = panels.len().saturating_sub((P - 1) * panel_len);
-        let inputs = images.len().min(last) / COLUMNS;
+        let inputs = (images.len() / COLUMNS).min(panel.rows(P));
         let mut sums = ends.start::<L::Wide, R, P>(0);
         for input in live {
             let input = input.to_bits() as usize;
@@ -45,10 +43,10 @@ impl OfTile for LiveProduct<'_> {
             // SAFETY: the images and the last panel have a row of sixteen for this input, other panels lie
             // before it, and `first + R` is at most sixteen.
             unsafe {
-                let panel = panels.as_ptr().add(input * COLUMNS);
+                let row = panel.floats.as_ptr().add(input * panel.row);
                 let images = images.as_ptr().add(input * COLUMNS + first);
-                let mut units = [L::Wide::read(panel); P];
-                unrolled!([0 1] P, p => units[p] = L::Wide::read(panel.add(p * panel_len)));
+                let mut units = [L::Wide::read(row); P];
+                unrolled!([0 1] P, p => units[p] = L::Wide::read(row.add(p * panel.next)));
                 unrolled!([0 1 2 3 4 5 6 7] R, row => {
                     let image = L::Wide::splat(*images.add(row));
                     unrolled!([0 1] P, p => sums[p][row] = image.mul_add(units[p], sums[p][row]));
@@ -65,9 +63,7 @@ pub(crate) struct RowTimesPanels<'a> {
     pub live: &'a [f32],
     /// And these.
     pub values: &'a [f32],
-    pub panels: &'a [f32],
-    /// From panel to panel.
-    pub panel_len: usize,
+    pub panel: Panel<'a>,
     pub depth: usize,
     pub start: Start<'a>,
     /// Whether a relu follows.
@@ -104,8 +100,8 @@ struct Panels<'a, const P: usize>(RowTimesPanels<'a>);
 impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
     #[inline(always)]
     fn run(self) {
-        let RowTimesPanels { live, values, panels, panel_len, depth, start, relu, y } = self.0;
-        assert!(depth > 0 && panels.len() >= (P - 1) * panel_len + depth * COLUMNS);
+        let RowTimesPanels { live, values, panel, depth, start, relu, y } = self.0;
+        assert!(panel.rows(P) >= depth);
         let mut sums = [L::Wide::splat(0.0); P];
         unrolled!(P, p => match start {
             Start::Zero => {}
@@ -115,11 +111,11 @@ impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
         for (input, &value) in live.iter().zip(values) {
             let (input, value) = (input.to_bits() as usize, L::Wide::splat(value));
             assert!(input < depth, "a live input is an input");
-            // SAFETY: `(P - 1) * panel_len + (input + 1) * COLUMNS <= panels.len()`.
-            let row = unsafe { panels.as_ptr().add(input * COLUMNS) };
+            // SAFETY: the panels have this row.
+            let row = unsafe { panel.floats.as_ptr().add(input * panel.row) };
             unrolled!(P, p => {
                 // SAFETY: as above.
-                let units = unsafe { L::Wide::read(row.add(p * panel_len)) };
+                let units = unsafe { L::Wide::read(row.add(p * panel.next)) };
                 sums[p] = value.mul_add(units, sums[p]);
             });
         }
