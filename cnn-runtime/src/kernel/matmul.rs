@@ -266,7 +266,7 @@ const FEW: usize = 2;
 /// Their terms that are listed before they are worked off.
 const LISTED: usize = 256;
 
-/// A row at a time, and up to eight panels at a time: what counts is how fast the panels stream in. Rows of
+/// A row at a time, and up to two panels at a time: what counts is how fast the panels stream in. Rows of
 /// panels that a zero of `x` would meet are not read.
 #[inline(always)]
 fn multiply_few<L: Lanes>(

@@ -15,7 +15,7 @@ pub(crate) struct Matrix<'a> {
     pub floats: &'a [f32],
     /// How many rows there are.
     pub rows: usize,
-    /// Panels of a group: their parts of a row lie side by side.
+    /// Panels of a group, a power of two: their parts of a row lie side by side.
     pub beside: usize,
 }
 
@@ -35,7 +35,8 @@ impl<'a> Matrix<'a> {
     pub(crate) fn panel(self, column: usize) -> Panel<'a> {
         let row = self.beside * COLUMNS;
         let next = if self.beside > 1 { COLUMNS } else { self.rows * COLUMNS };
-        let floats = &self.floats[column / row * self.rows * row + column % row..];
+        let first = column & (row - 1);
+        let floats = &self.floats[(column - first) * self.rows + first..];
         Panel { floats, row, next }
     }
 
@@ -43,7 +44,7 @@ impl<'a> Matrix<'a> {
     #[inline(always)]
     pub(crate) fn reach(self, column: usize) -> usize {
         let row = self.beside * COLUMNS;
-        if self.beside > 1 { (column / row + 1) * row } else { usize::MAX }
+        if self.beside > 1 { (column | (row - 1)) + 1 } else { usize::MAX }
     }
 }
 
@@ -69,7 +70,9 @@ impl Panel<'_> {
     #[inline(always)]
     pub(crate) fn rows(self, panels: usize) -> usize {
         let first = (panels - 1) * self.next + COLUMNS;
-        self.floats.len().checked_sub(first).map_or(0, |rest| rest / self.row + 1)
+        // A power of two: a division would take longer than some tiles' share of a block.
+        let rows = |rest: usize| (rest >> self.row.trailing_zeros()) + 1;
+        self.floats.len().checked_sub(first).map_or(0, rows)
     }
 }
 

@@ -11,8 +11,8 @@ use crate::team::{Team, for_each_chunk, in_two};
 /// Kernel rows whose gradients one task makes.
 const TASK_ROWS: usize = 48;
 
-/// Inputs and units from which on there are [halves](Dense::halves) of them: half of fewer units would be too few
-/// for the loop over a single image.
+/// Inputs and units from which on there are [halves](Dense::halves) of them: what another core wrote of fewer
+/// weights is soon fetched.
 const HALVED: usize = 256;
 
 /// Multiply-adds that take as long as to read a weight.

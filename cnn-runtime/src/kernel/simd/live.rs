@@ -2,7 +2,7 @@
 //! margins. What is left out would add zeros.
 
 use super::tile::{OfTile, by_part_of_sixteen, load_columns, relu_rows, store_rows};
-use super::{COLUMNS, Ends, Kernel, Lanes, Start, Vector, unrolled};
+use super::{COLUMNS, Ends, Kernel, Lanes, PANELS, Start, Vector, unrolled};
 use crate::kernel::panels::Panel;
 
 /// Sixteen images by some panels of units, from inputs that are not zero in all of the images.
@@ -57,7 +57,7 @@ impl OfTile for LiveProduct<'_> {
     }
 }
 
-/// One row by up to eight panels, whose first `depth` rows are meant.
+/// One row by up to two panels, whose first `depth` rows are meant.
 pub(crate) struct RowTimesPanels<'a> {
     /// Which of the inputs are not zero, in order, as `u32` bits.
     pub live: &'a [f32],
@@ -76,7 +76,7 @@ impl RowTimesPanels<'_> {
     /// The most panels at a time.
     #[inline(always)]
     pub(crate) const fn most<L: Lanes>() -> usize {
-        if L::UNROLLED { 8 } else { 1 }
+        if L::UNROLLED { PANELS } else { 1 }
     }
 
     /// Computes `panels` of them: a function for each number.
@@ -90,7 +90,7 @@ impl RowTimesPanels<'_> {
                 }
             };
         }
-        dispatch!(1 2 3 4 5 6 7 8);
+        dispatch!(1 2);
     }
 }
 
@@ -103,7 +103,7 @@ impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
         let RowTimesPanels { live, values, panel, depth, start, relu, y } = self.0;
         assert!(panel.rows(P) >= depth);
         let mut sums = [L::Wide::splat(0.0); P];
-        unrolled!(P, p => match start {
+        unrolled!([0 1] P, p => match start {
             Start::Zero => {}
             Start::Bias(bias) => sums[p] = L::Wide::load(&bias[p * COLUMNS..]),
             Start::Sum => sums[p] = load_columns(&y[p * COLUMNS..], y.len() - p * COLUMNS),
@@ -113,7 +113,7 @@ impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
             assert!(input < depth, "a live input is an input");
             // SAFETY: the panels have this row.
             let row = unsafe { panel.floats.as_ptr().add(input * panel.row) };
-            unrolled!(P, p => {
+            unrolled!([0 1] P, p => {
                 // SAFETY: as above.
                 let units = unsafe { L::Wide::read(row.add(p * panel.next)) };
                 sums[p] = value.mul_add(units, sums[p]);
@@ -122,7 +122,7 @@ impl<L: Lanes, const P: usize> Kernel<L> for Panels<'_, P> {
         if relu {
             sums = relu_rows(sums);
         }
-        unrolled!(P, p => {
+        unrolled!([0 1] P, p => {
             let y = &mut y[p * COLUMNS..];
             let left = y.len();
             store_rows([sums[p]], y, 0, left);
