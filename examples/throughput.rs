@@ -186,8 +186,9 @@ fn infer<N: Network>(flags: &Flags, data: &Dataset) -> Value {
     let batch = flags.batch.unwrap_or(1);
     let model = Model::<N>::new(0);
     let len: usize = N::INPUT_SHAPE.iter().product();
-    let pixels: Vec<f32> = data.images().iter().map(|&byte| f32::from(byte) / 255.0).collect();
-    let batches: Vec<&[f32]> = pixels.chunks_exact(batch * len).take(2560 / batch).collect();
+    let pixels = data.images().iter().take(2560.max(batch) * len);
+    let pixels: Vec<f32> = pixels.map(|&byte| f32::from(byte) / 255.0).collect();
+    let batches: Vec<&[f32]> = pixels.chunks_exact(batch * len).collect();
     let mut predictor = model.predictor();
     let mut next = 0;
     let mut call = || {
