@@ -70,7 +70,8 @@ impl Panel<'_> {
     #[inline(always)]
     pub(crate) fn rows(self, panels: usize) -> usize {
         let first = (panels - 1) * self.next + COLUMNS;
-        // A power of two: a division would take longer than some tiles' share of a block.
+        // What is read without a check relies on it; a division would take longer than some tiles.
+        assert!(self.row.is_power_of_two(), "rows of {} floats", self.row);
         let rows = |rest: usize| (rest >> self.row.trailing_zeros()) + 1;
         self.floats.len().checked_sub(first).map_or(0, rows)
     }
