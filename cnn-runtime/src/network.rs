@@ -222,14 +222,10 @@ impl<'a> Shards<'a> {
     }
 
     /// Each shard's part of `len` floats that starts at `at`, in order.
-    pub fn parts(
-        &self,
-        [at, len]: [usize; 2],
-    ) -> impl Iterator<Item = &'a [f32]> + Clone + Sync + use<'a> {
-        self.floats
-            .chunks_exact(self.stride)
-            .take(self.count.div_ceil(self.shard))
-            .map(move |arena| &arena[at..at + len])
+    #[must_use]
+    pub fn parts(&self, [at, len]: [usize; 2]) -> Parts<'a> {
+        let floats = &self.floats[..self.count.div_ceil(self.shard) * self.stride];
+        Parts { floats, stride: self.stride, at, len }
     }
 
     /// How many images each shard has, in order.
@@ -242,6 +238,35 @@ impl<'a> Shards<'a> {
     #[must_use]
     pub const fn images(&self) -> usize {
         self.count
+    }
+}
+
+/// A part of what each shard left in its arena.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    floats: &'a [f32],
+    stride: usize,
+    at: usize,
+    len: usize,
+}
+
+impl<'a> Parts<'a> {
+    /// A shard every `stride` floats, and all of it.
+    #[cfg(test)]
+    pub(crate) const fn new(floats: &'a [f32], stride: usize) -> Self {
+        Self { floats, stride, at: 0, len: stride }
+    }
+
+    /// Of each part `len` floats from `at` on.
+    pub(crate) fn cut(self, at: usize, len: usize) -> Self {
+        assert!(at + len <= self.len, "a part of a part");
+        Self { at: self.at + at, len, ..self }
+    }
+
+    /// Shard by shard.
+    #[inline]
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'a [f32]> {
+        self.floats.chunks_exact(self.stride).map(move |arena| &arena[self.at..][..self.len])
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::elementwise::copy_few;
 use super::panels::{Matrix, PanelProduct, Sixteen, few_live, live_len};
 use super::simd::{
     COLUMNS, Ends, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, panels_of, vectorized,
@@ -67,19 +68,26 @@ pub(crate) fn pack_panel(
     }
 }
 
-/// Writes some rows of a group of panels, `row` floats each: columns of `matrix`, which has `columns` in all,
-/// from `first` on, 0 beyond the last one.
-pub(crate) fn copy_rows(
+/// Writes the rows of a group of panels, `row` floats each: `count` floats of `matrix`, which has a row every
+/// `stride`, and zeros.
+pub(crate) fn pack_rows(
     group: &mut [f32],
     row: usize,
-    first: usize,
     matrix: &[f32],
-    columns: usize,
+    stride: usize,
+    count: usize,
 ) {
-    let count = row.min(columns - first);
-    for (to, from) in group.chunks_exact_mut(row).zip(matrix.chunks_exact(columns)) {
-        to[..count].copy_from_slice(&from[first..first + count]);
-        to[count..].fill(0.0);
+    for panel in (0..row).step_by(COLUMNS) {
+        let some = count.saturating_sub(panel).min(COLUMNS);
+        for (i, to) in group.chunks_exact_mut(row).enumerate() {
+            let to = &mut to[panel..][..COLUMNS];
+            if some < COLUMNS {
+                to.fill(0.0);
+            }
+            if some > 0 {
+                copy_few(&mut to[..some], &matrix[i * stride + panel..][..some]);
+            }
+        }
     }
 }
 

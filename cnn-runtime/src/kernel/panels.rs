@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::elementwise::copy_few;
 use super::matmul::even_parts;
 use super::simd::{
     COLUMNS, Ends, LIST_SLACK, Lanes, LiveProduct, PANELS, Product, Tile, vectorized,
@@ -112,7 +113,7 @@ impl<'a> Sixteen<'a> {
         if left > 0 {
             let mut square = [[0.0; COLUMNS]; COLUMNS];
             for (to, row) in square.iter_mut().zip(rows) {
-                to[..left].copy_from_slice(&row[whole..whole + left]);
+                copy_few(&mut to[..left], &row[whole..whole + left]);
             }
             L::turn(&mut square);
             last.copy_from_slice(&square[..left]);

@@ -4,7 +4,7 @@ mod kernels;
 
 use super::At;
 use crate::kernel::elementwise;
-use crate::network::Shards;
+use crate::network::{Parts, Shards};
 
 /// Normalises each channel by its mean and variance over the batch, or by moving averages of them
 /// when predicting: `y = gamma (x - mean) / sqrt(variance + epsilon) + beta` (Ioffe and Szegedy
@@ -194,7 +194,7 @@ impl BatchNormalization {
         let batch = &mut batch[self.at.batch..][..self.batch_len()];
         for c in 0..self.channels {
             let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
-            for (sums, images) in shards.parts(at).zip(shards.sizes()) {
+            for (sums, images) in shards.parts(at).iter().zip(shards.sizes()) {
                 let (count, found) = (images as f64 * per_image, f64::from(sums[c]));
                 let (all, distance) = (n + count, found - mean);
                 squares +=
@@ -238,7 +238,8 @@ impl BatchNormalization {
         gradients[self.at.weights..][..self.weights_len()].fill(0.0);
         for c in 0..self.channels {
             let total = |which: usize| -> f64 {
-                let sums = shards.parts(at).map(|sums| f64::from(sums[which * self.channels + c]));
+                let sums =
+                    shards.parts(at).iter().map(|sums| f64::from(sums[which * self.channels + c]));
                 sums.sum()
             };
             let (gradient, slope) = (total(0), total(1));
@@ -372,15 +373,11 @@ impl FixedBatchNormalization {
     }
 
     /// Adds up the shards' gradients, in their order.
-    pub fn weight_gradients<'a>(
-        &self,
-        shards: impl Iterator<Item = &'a [f32]>,
-        gradients: &mut [f32],
-    ) {
+    pub fn weight_gradients(&self, shards: Parts<'_>, gradients: &mut [f32]) {
         let [gamma, beta, ..] = self.0.places();
         let n = self.0.channels;
         gradients[self.0.at.weights..][..self.0.weights_len()].fill(0.0);
-        for shard in shards {
+        for shard in shards.iter() {
             let shard = &shard[self.0.at.gradients..][..self.gradients_len()];
             if self.0.scale {
                 elementwise::add(&mut gradients[gamma..][..n], &shard[..n]);

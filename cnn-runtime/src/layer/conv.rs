@@ -2,9 +2,10 @@
 
 use super::At;
 use super::winograd::{self, Form, Winograd};
-use crate::kernel::elementwise;
-use crate::kernel::matmul::{pack_panel, panels_len};
+use crate::kernel::elementwise::{self, copy_few};
+use crate::kernel::matmul::{pack_panel, pack_rows, panels_len};
 use crate::kernel::simd::COLUMNS;
+use crate::network::Parts;
 use crate::team::for_each_chunk;
 
 mod kernels;
@@ -323,16 +324,18 @@ impl Conv2D {
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
         if let Some(form) = self.winograd {
             let (channels, filters) = (self.input[2], self.filters);
-            let tap = |place: usize, c, o| kernel[(place * channels + c) * filters + o];
-            return form.pack([channels, filters], tap, bias, packed);
+            let taps = |place: usize, c, o, to: &mut [f32]| {
+                copy_few(to, &kernel[(place * channels + c) * filters + o..][..to.len()]);
+            };
+            return form.pack([channels, filters], taps, bias, packed);
         }
         let [_, filters] = self.group();
         for (g, packed) in packed.chunks_exact_mut(self.packed_group()).enumerate() {
             let (panels, packed_bias) = packed.split_at_mut(panels_len(self.taps(), filters));
             for (p, panel) in panels.chunks_exact_mut(self.taps() * COLUMNS).enumerate() {
-                pack_panel(panel, p * COLUMNS, filters, |tap, o| {
-                    kernel[tap * self.filters + g * filters + o]
-                });
+                let (first, count) = (p * COLUMNS, COLUMNS.min(filters - p * COLUMNS));
+                let kernel = &kernel[g * filters + first..];
+                pack_rows(panel, COLUMNS, kernel, self.filters, count);
             }
             if self.bias {
                 packed_bias[..filters].copy_from_slice(&bias[g * filters..][..filters]);
@@ -381,8 +384,11 @@ impl Conv2D {
         let mirrored = self.mirrored();
         let panels = &mut transposed[self.at.transposed..][..mirrored.packed_len()];
         if let Some(form) = mirrored.winograd {
-            let tap = |place, o, c| kernel[((8 - place) * channels + c) * filters + o];
-            return form.pack([filters, channels], tap, &[], panels);
+            let taps = |place, o, c, to: &mut [f32]| {
+                let from = kernel[((8 - place) * channels + c) * filters + o..].iter();
+                to.iter_mut().zip(from.step_by(filters)).for_each(|(to, from)| *to = *from);
+            };
+            return form.pack([filters, channels], taps, &[], panels);
         }
         for (g, panels) in panels.chunks_exact_mut(mirrored.packed_group()).enumerate() {
             for (p, panel) in panels.chunks_exact_mut(mirrored.taps() * COLUMNS).enumerate() {
@@ -506,19 +512,15 @@ impl Conv2D {
     }
 
     /// Adds up the shards' gradients, in their order.
-    pub fn weight_gradients<'a>(
-        &self,
-        shards: impl Iterator<Item = &'a [f32]> + Clone + Sync,
-        gradients: &mut [f32],
-    ) {
-        let shards = shards.map(|shard| &shard[self.at.gradients..][..self.gradients_len()]);
+    pub fn weight_gradients(&self, shards: Parts<'_>, gradients: &mut [f32]) {
+        let shards = shards.cut(self.at.gradients, self.gradients_len());
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
         if let Some([kernel, _]) = self.tiles_back() {
             return self.gather_places(&kernel, shards, gradients);
         }
         for_each_chunk(gradients, TASK, &|task, gradients| {
             gradients.fill(0.0);
-            for shard in shards.clone() {
+            for shard in shards.iter() {
                 elementwise::add(gradients, &shard[task * TASK..][..gradients.len()]);
             }
         });

@@ -5,6 +5,7 @@ use super::conv::{Conv2D, convolve, convolve_back, kernel_gradient};
 use crate::kernel::elementwise;
 use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::COLUMNS;
+use crate::network::Parts;
 
 /// A transposed convolution of fixed shape: `y[p s - pad + i d, q s - pad + j d, o] += x[p, q, c] *
 /// kernel[i, j, o, c]` over all pixels and taps, plus bias, then relu if asked.
@@ -181,14 +182,10 @@ impl Conv2DTranspose {
     }
 
     /// Adds up the shards' gradients, in their order.
-    pub fn weight_gradients<'a>(
-        &self,
-        shards: impl Iterator<Item = &'a [f32]>,
-        gradients: &mut [f32],
-    ) {
+    pub fn weight_gradients(&self, shards: Parts<'_>, gradients: &mut [f32]) {
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
         gradients.fill(0.0);
-        for shard in shards {
+        for shard in shards.iter() {
             elementwise::add(gradients, &shard[self.at.gradients..][..self.weights_len()]);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::At;
 use crate::kernel::elementwise;
-use crate::kernel::matmul::{Blocks, Halves, copy_rows, multiply, outer_products, panels_len};
+use crate::kernel::matmul::{Blocks, Halves, multiply, outer_products, pack_rows, panels_len};
 use crate::kernel::panels::{Matrix, Sixteen, transpose_panel};
 use crate::kernel::simd::COLUMNS;
 use crate::network::Rows;
@@ -124,7 +124,9 @@ impl Dense {
         let (panels, packed_bias) = packed.split_at_mut(self.packed_kernel());
         let row = self.row();
         for_each_chunk(panels, self.inputs * row, &|group, panels| {
-            copy_rows(panels, row, group * row, kernel, self.units);
+            let first = group * row;
+            let count = row.min(self.units - first);
+            pack_rows(panels, row, &kernel[first..], self.units, count);
         });
         packed_bias[..bias.len()].copy_from_slice(bias);
     }

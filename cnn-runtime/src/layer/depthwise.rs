@@ -6,6 +6,7 @@ use crate::kernel::matmul::even_parts;
 use crate::kernel::simd::{
     ChannelTile, LANES, Lanes, ROWS, channel_tile, store_channels, vectorized, with_rows,
 };
+use crate::network::Parts;
 
 /// A depthwise convolution of fixed shape: `y[p, q, c m + k] = bias[c m + k] + sum over i, j of
 /// x[p s - pad + i d, q s - pad + j d, c] * kernel[i, j, c, k]` for `m` kernels a channel, then relu
@@ -297,14 +298,10 @@ impl DepthwiseConv2D {
     }
 
     /// Adds up the shards' gradients, in their order.
-    pub fn weight_gradients<'a>(
-        &self,
-        shards: impl Iterator<Item = &'a [f32]>,
-        gradients: &mut [f32],
-    ) {
+    pub fn weight_gradients(&self, shards: Parts<'_>, gradients: &mut [f32]) {
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
         gradients.fill(0.0);
-        for shard in shards {
+        for shard in shards.iter() {
             let pixels = shard[self.at.gradients..].chunks_exact(self.lanes());
             for (sums, pixel) in gradients.chunks_exact_mut(self.channels()).zip(pixels) {
                 elementwise::add(sums, &pixel[..sums.len()]);

@@ -3,6 +3,7 @@
 use super::At;
 use crate::kernel::elementwise;
 use crate::kernel::simd::{Lanes, vectorized};
+use crate::network::Parts;
 
 /// Rows of a length, each brought to mean 0 and variance 1: `LayerNormalization` without weights.
 ///
@@ -136,14 +137,10 @@ impl LayerNormalization {
     }
 
     /// Adds up the shards' gradients in their order.
-    pub fn weight_gradients<'a>(
-        &self,
-        shards: impl Iterator<Item = &'a [f32]>,
-        gradients: &mut [f32],
-    ) {
+    pub fn weight_gradients(&self, shards: Parts<'_>, gradients: &mut [f32]) {
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
         gradients.fill(0.0);
-        for shard in shards {
+        for shard in shards.iter() {
             elementwise::add(gradients, &shard[self.at.gradients..][..gradients.len()]);
         }
     }
@@ -286,7 +283,8 @@ mod tests {
                 layer.forward(&packed, &x, &mut y);
                 layer.backward(&turned, &x, &dy, Some(&mut dx), &mut own);
                 let mut gradients = vec![f32::NAN; weights.len()];
-                layer.weight_gradients([&own[..], &own[..]].into_iter(), &mut gradients);
+                let twice = [&own[..], &own[..]].concat();
+                layer.weight_gradients(Parts::new(&twice, own.len()), &mut gradients);
 
                 let slow = |weights: &[f64], x: &[f64]| {
                     let (gamma, beta) = weights.split_at(layer.transposed_len());

@@ -3,6 +3,7 @@
 use super::At;
 use crate::kernel::elementwise;
 use crate::kernel::simd::{Lanes, vectorized};
+use crate::network::Parts;
 
 /// A layer of fixed shape with a kernel and biases for each place of its output: `y[p, q, o] =
 /// bias[p, q, o] + sum over i, j, c of x[p s + i, q s + j, c] * kernel[p, q, i, j, c, o]`, then relu
@@ -181,14 +182,10 @@ impl LocallyConnected2D {
     }
 
     /// Adds up the shards' gradients, in their order.
-    pub fn weight_gradients<'a>(
-        &self,
-        shards: impl Iterator<Item = &'a [f32]>,
-        gradients: &mut [f32],
-    ) {
+    pub fn weight_gradients(&self, shards: Parts<'_>, gradients: &mut [f32]) {
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
         gradients.fill(0.0);
-        for shard in shards {
+        for shard in shards.iter() {
             elementwise::add(gradients, &shard[self.at.gradients..][..self.weights_len()]);
         }
     }

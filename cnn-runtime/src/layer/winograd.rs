@@ -74,11 +74,12 @@ impl Form {
         self.places() * channels * COLUMNS
     }
 
-    /// Lays weights out; `tap(place in the kernel, channel, filter)`, places in row-major order.
+    /// Lays weights out; `write(place in the kernel, channel, first filter, taps)` writes up to sixteen
+    /// filters' taps, places in row-major order.
     pub fn pack(
         self,
         [channels, filters]: [usize; 2],
-        tap: impl Fn(usize, usize, usize) -> f32 + Sync,
+        write: impl Fn(usize, usize, usize, &mut [f32]) + Sync,
         bias: &[f32],
         packed: &mut [f32],
     ) {
@@ -87,16 +88,18 @@ impl Form {
         packed_bias[..bias.len()].copy_from_slice(bias);
         for_each_chunk(panels, panel_len, &|p, panel| {
             let first = p * COLUMNS;
-            let mut taps = [0.0; 9 * COLUMNS];
+            let count = COLUMNS.min(filters - first);
+            let mut taps = [[0.0; COLUMNS]; 9];
             for c in 0..channels {
-                for (place, taps) in taps.chunks_exact_mut(COLUMNS).take(places).enumerate() {
-                    for (column, value) in
-                        taps[..COLUMNS.min(filters - first)].iter_mut().enumerate()
-                    {
-                        *value = tap(place, c, first + column);
-                    }
+                for (place, taps) in taps[..places].iter_mut().enumerate() {
+                    write(place, c, first, &mut taps[..count]);
                 }
-                transform_kernels(self, &taps, &mut panel[c * COLUMNS..], channels * COLUMNS);
+                transform_kernels(
+                    self,
+                    taps.as_flattened(),
+                    &mut panel[c * COLUMNS..],
+                    channels * COLUMNS,
+                );
             }
         });
     }

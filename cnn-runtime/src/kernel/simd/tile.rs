@@ -2,6 +2,7 @@
 //! inside of every convolution and matrix product here.
 
 use super::{Kernel, LANES, Lanes, Vector, unrolled};
+use crate::kernel::elementwise::copy_few;
 
 /// The most rows of a tile where there are sixteen registers of eight floats: 6 x 2 sums, two
 /// columns and a factor fill them.
@@ -331,7 +332,7 @@ pub(crate) fn load_columns<W: Vector>(from: &[f32], columns: usize) -> W {
         W::load(from)
     } else {
         let mut padded = [0.0; COLUMNS];
-        padded[..columns].copy_from_slice(&from[..columns]);
+        copy_few(&mut padded[..columns], &from[..columns]);
         W::load(&padded)
     }
 }
@@ -352,7 +353,7 @@ pub(crate) fn store_rows<W: Vector, const R: usize>(
         let mut padded = [[0.0; COLUMNS]; R];
         unrolled!(R, row => rows[row].store(&mut padded[row]));
         for (row, padded) in padded.iter().enumerate() {
-            to[row * stride..][..columns].copy_from_slice(&padded[..columns]);
+            copy_few(&mut to[row * stride..][..columns], &padded[..columns]);
         }
     }
 }

@@ -211,7 +211,7 @@ fn fixed(
         layer.backward(&transposed, &x[cut.clone()], &y[cut.clone()], &dy[cut], Some(dx), &mut own);
     }
     let mut gradients = vec![f32::NAN; weights.len()];
-    layer.weight_gradients([own.as_slice()].into_iter(), &mut gradients);
+    layer.weight_gradients(Parts::new(&own, own.len()), &mut gradients);
     (y, dx, gradients)
 }
 

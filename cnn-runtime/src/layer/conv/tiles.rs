@@ -7,6 +7,7 @@ use crate::kernel::elementwise;
 use crate::kernel::simd::COLUMNS;
 use crate::layer::winograd::gradient::{self, Outputs};
 use crate::layer::winograd::{self, Form, Winograd};
+use crate::network::Parts;
 use crate::team::share;
 
 /// Tiles from which on a kernel's gradient is summed at the places of larger ones: fewer do not make up for
@@ -74,12 +75,7 @@ impl Conv2D {
     }
 
     /// `weight_gradients` where shards have their sums at Winograd's places, channel by channel.
-    pub(super) fn gather_places<'a>(
-        &self,
-        tiles: &Winograd,
-        shards: impl Iterator<Item = &'a [f32]> + Clone + Sync,
-        gradients: &mut [f32],
-    ) {
+    pub(super) fn gather_places(&self, tiles: &Winograd, shards: Parts<'_>, gradients: &mut [f32]) {
         let (channels, filters) = (self.input[2], self.filters);
         let (kernel, bias) = gradients.split_at_mut(9 * channels * filters);
         let width = filters.next_multiple_of(COLUMNS);
@@ -91,7 +87,7 @@ impl Conv2D {
             for (channel, mut taps) in (task * together..).zip(kernel.axis_iter_mut(Axis(1))) {
                 for filter in (0..filters).step_by(COLUMNS) {
                     let (mut sums, mut turned) = ([0.0; gradient::SUMS], [0.0; gradient::TAPS]);
-                    for shard in shards.clone() {
+                    for shard in shards.iter() {
                         let sixteen = &shard[channel * width + filter..];
                         gradient::add_places(tiles.form, sixteen, channels * width, &mut sums);
                     }
@@ -106,7 +102,7 @@ impl Conv2D {
             }
         });
         bias.fill(0.0);
-        for shard in shards {
+        for shard in shards.iter() {
             elementwise::add(bias, &shard[tiles.gradients_len()..]);
         }
     }

@@ -3,6 +3,7 @@
 use super::{AT, CHANNELS, Made, Numbers, WIDTHS, part, unguarded};
 use crate::kernel::simd::STOPPED;
 use crate::layer::{Conv2D, ConvPool, MaxPooling2D};
+use crate::network::Parts;
 use crate::reference::{self, same_padding, widen};
 
 /// Images in a shard.
@@ -285,7 +286,8 @@ impl Fast {
     }
 
     fn weight_gradients(&self, shards: &[Vec<f32>]) -> Vec<f32> {
-        let shards = shards.iter().map(Vec::as_slice);
+        let (floats, stride) = (shards.concat(), shards[0].len());
+        let shards = Parts::new(&floats, stride);
         let gradients = |len| part(AT.weights, len, f32::NAN);
         let gradients = match self {
             Self::Conv2D(layer) => {

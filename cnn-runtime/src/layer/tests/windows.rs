@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use super::{AT, CHANNELS, Made, Numbers, WIDTHS, part, unguarded};
 use crate::layer::{Conv2D, Conv2DTranspose, DepthwiseConv2D, LocallyConnected2D};
+use crate::network::Parts;
 use crate::reference::{self, same_padding, widen};
 
 /// Images in a shard.
@@ -72,7 +73,8 @@ macro_rules! fast {
                 self.backward(transposed, x, y, dy, dx, gradients, scratch);
             }
             fn weight_gradients(&self, shards: &[Vec<f32>], gradients: &mut [f32]) {
-                self.weight_gradients(shards.iter().map(Vec::as_slice), gradients);
+                let floats = shards.concat();
+                self.weight_gradients(Parts::new(&floats, shards[0].len()), gradients);
             }
         }
     )*};
