@@ -11,7 +11,7 @@ use crate::exchange::Exchange;
 use crate::loss::{Target, argmax, crossentropy, softmax_crossentropy};
 use crate::model::{Model, load, load_one, tensor};
 use crate::network::{Defaults, LossKind, Network, Pass, Regularizer, Shards, Team};
-use crate::optimizer::{Optimizer, OptimizerKind};
+use crate::optimizer::{Learner, Optimizer, OptimizerKind};
 use crate::regularizer;
 use crate::team::{awake, share};
 
@@ -76,7 +76,7 @@ pub struct Trainer<'m, N: Network> {
     batch: Storage<N::Batch>,
     exchange: Exchange,
     optimizer: Optimizer,
-    /// What the optimizer moves at the end of a step, all else being moved on the way back.
+    /// What the optimizer moves at the end of a step, all else being moved by its layers.
     learning: Vec<Range<usize>>,
     /// For each shard an arena and, behind it, its tape.
     shards: Buffer,
@@ -170,9 +170,12 @@ impl<'m, N: Network> Trainer<'m, N> {
         let (weights, packed) = self.model.stored_mut();
         self.optimizer.step(weights.floats_mut(), self.gradients.floats(), &self.learning);
         N::update_statistics(&self.batch, weights);
-        let weights = &*weights;
-        let pack = || if moves { N::repack(weights, packed) } else { N::pack(weights, packed) };
-        rayon::join(pack, || N::transpose(weights, &mut self.transposed));
+        let (weights, transposed) = (&*weights, &mut *self.transposed);
+        if moves {
+            rayon::join(|| N::repack(weights, packed), || N::transpose_again(weights, transposed));
+        } else {
+            rayon::join(|| N::pack(weights, packed), || N::transpose(weights, transposed));
+        }
         self.steps += 1;
         totals
     }
@@ -273,9 +276,9 @@ impl<'m, N: Network> Trainer<'m, N> {
     ) -> Totals {
         let (seed, step, last) = (self.settings.seed, self.steps, N::STAGES - 1);
         let pass = |first: usize| Pass::Training { seed, step, first: first as u64 };
-        let transposed = &self.transposed;
         for stage in 0..N::STAGES {
-            let (packed, batch, exchange) = (self.model.packed(), &self.batch, &self.exchange);
+            let (packed, transposed) = (self.model.packed(), &*self.transposed);
+            let (batch, exchange) = (&self.batch, &self.exchange);
             let turn = |first: usize, images: usize, arena: &mut [f32], tape: &mut [f32]| {
                 if stage == 0 {
                     for (i, image) in N::inputs(arena)[..images].iter_mut().enumerate() {
@@ -310,12 +313,11 @@ impl<'m, N: Network> Trainer<'m, N> {
         });
         for stage in (0..last).rev() {
             let left = shards::<N>(&self.shards, count);
-            let (weights, packed) = self.model.stored_mut();
-            let (weights, packed) = (weights.floats_mut(), packed.floats_mut());
-            let gradients = self.gradients.floats_mut();
-            let mut learner = self.optimizer.learner(moves, weights, packed, gradients);
+            let (optimizer, gradients) = (&mut self.optimizer, &mut self.gradients);
+            let mut learner =
+                learner(optimizer, moves, self.model, &mut self.transposed, gradients);
             N::couple_back(stage, &left, &mut self.batch, &mut self.exchange, &mut learner);
-            let (batch, exchange) = (&self.batch, &self.exchange);
+            let (transposed, batch, exchange) = (&*self.transposed, &self.batch, &self.exchange);
             let turn = |first: usize, images: usize, arena: &mut [f32], tape: &mut [f32]| {
                 let pass = pass(first);
                 N::backward(stage, transposed, batch, exchange, pass, images, arena, tape);
@@ -323,16 +325,31 @@ impl<'m, N: Network> Trainer<'m, N> {
             };
             sweep::<N>(&mut self.shards, &mut self.totals, count, turn);
         }
-        N::weight_gradients(&shards::<N>(&self.shards, count), &mut self.gradients);
+        let (optimizer, gradients) = (&mut self.optimizer, &mut self.gradients);
+        let mut learner = learner(optimizer, moves, self.model, &mut self.transposed, gradients);
+        N::learn(&shards::<N>(&self.shards, count), &mut learner);
         all
     }
 }
 
-/// The ranges of tensors that learn, without those that were moved on the way back; what lies between
+/// What the layers learn with; without `moves` they only make their gradients.
+fn learner<'a, N: Network>(
+    optimizer: &'a mut Optimizer,
+    moves: bool,
+    model: &'a mut Model<N>,
+    transposed: &'a mut Storage<N::Transposed>,
+    gradients: &'a mut Storage<N::Weights>,
+) -> Learner<'a> {
+    let (weights, packed) = model.stored_mut();
+    let laid_out = [packed.floats_mut(), transposed.floats_mut()];
+    optimizer.learner(moves, weights.floats_mut(), laid_out, gradients.floats_mut())
+}
+
+/// The ranges of tensors that learn, without those that are moved by their layers; what lies between
 /// two of them goes along.
 fn learning<N: Network>(moves_at_once: bool) -> Vec<Range<usize>> {
-    let coupled = if moves_at_once { N::COUPLED } else { &[] };
-    let moved = |at: usize| coupled.iter().any(|&[start, len]| (start..start + len).contains(&at));
+    let moved = if moves_at_once { N::MOVED } else { &[] };
+    let moved = |at: usize| moved.iter().any(|&[start, len]| (start..start + len).contains(&at));
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut open = false;
     for info in N::TENSORS {

@@ -323,20 +323,25 @@ pub trait Network: Send + Sync + Sized + 'static {
     const STAGES: usize = 1;
     /// Floats that layers which work on a batch as a whole have for each of its images.
     const EXCHANGE: usize = 0;
-    /// Starts and lengths, among the weights, of those that [`couple_back`](Self::couple_back) moves
-    /// itself.
-    const COUPLED: &'static [[usize; 2]] = &[];
+    /// Starts and lengths, among the weights, of those that [`couple_back`](Self::couple_back) and
+    /// [`learn`](Self::learn) move themselves.
+    const MOVED: &'static [[usize; 2]] = &[];
 
     /// Lays the weights out for [`forward`](Self::forward) and [`predict`](Self::predict).
     fn pack(weights: &Self::Weights, packed: &mut Self::Packed);
 
-    /// As [`pack`](Self::pack), but for those that [`couple_back`](Self::couple_back) has laid out.
+    /// Lays the weights out for [`backward`](Self::backward).
+    fn transpose(weights: &Self::Weights, transposed: &mut Self::Transposed);
+
+    /// As [`pack`](Self::pack), but for those that are [moved](Self::MOVED) and laid out at once.
     fn repack(weights: &Self::Weights, packed: &mut Self::Packed) {
         Self::pack(weights, packed);
     }
 
-    /// Lays the weights out for [`backward`](Self::backward).
-    fn transpose(weights: &Self::Weights, transposed: &mut Self::Transposed);
+    /// As [`transpose`](Self::transpose), but for those that are [moved](Self::MOVED) and laid out at once.
+    fn transpose_again(weights: &Self::Weights, transposed: &mut Self::Transposed) {
+        Self::transpose(weights, transposed);
+    }
 
     /// The images' place in an arena that predicts up to `capacity`.
     fn predict_inputs(arena: &mut [f32], capacity: usize) -> &mut [Self::Input];
@@ -420,8 +425,9 @@ pub trait Network: Send + Sync + Sized + 'static {
         tape: &mut [f32],
     );
 
-    /// Gathers the weights' gradients from all shards; an arena and its tape lie side by side.
-    fn weight_gradients(shards: &Shards<'_>, gradients: &mut Self::Weights);
+    /// Gathers the weights' gradients from all shards; an arena and its tape lie side by side. If the learner
+    /// says so, those that are [moved](Self::MOVED) step.
+    fn learn(shards: &Shards<'_>, learner: &mut Learner<'_>);
 
     /// The input's gradients after `backward`; `None` unless the model was compiled with them.
     fn input_gradients(tape: &mut [f32]) -> Option<&mut [Self::Input]> {

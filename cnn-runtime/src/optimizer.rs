@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::buffer::Buffer;
 use crate::kernel::rmsprop::{self, Rule};
+use crate::layer::At;
 use crate::team::share;
 
 /// Weights that one task updates.
@@ -99,19 +100,20 @@ impl Optimizer {
         &'a mut self,
         moves: bool,
         weights: &'a mut [f32],
-        packed: &'a mut [f32],
+        [packed, transposed]: [&'a mut [f32]; 2],
         gradients: &'a mut [f32],
     ) -> Learner<'a> {
         let rule = moves.then(|| self.rule());
-        Learner { weights, packed, gradients, squares: self.squares(), rule }
+        Learner { weights, packed, transposed, gradients, squares: self.squares(), rule }
     }
 }
 
-/// What a layer needs that makes its weights' gradients and steps at once.
+/// What layers need that make their weights' gradients and step at once, and lay out what came of it.
 #[derive(Debug)]
 pub struct Learner<'a> {
     pub(crate) weights: &'a mut [f32],
     pub(crate) packed: &'a mut [f32],
+    pub(crate) transposed: &'a mut [f32],
     pub(crate) gradients: &'a mut [f32],
     /// What the optimizer remembers.
     pub(crate) squares: &'a mut [f32],
@@ -124,4 +126,31 @@ impl Learner<'_> {
     pub fn gradients(&mut self) -> &mut [f32] {
         self.gradients
     }
+
+    /// A layer's own parts, of so many weights, packed and transposed ones, if it is to step.
+    pub(crate) fn own(
+        &mut self,
+        at: At,
+        [weights, packed, transposed]: [usize; 3],
+    ) -> Option<Own<'_>> {
+        Some(Own {
+            rule: self.rule?,
+            weights: &mut self.weights[at.weights..][..weights],
+            packed: &mut self.packed[at.packed..][..packed],
+            transposed: &mut self.transposed[at.transposed..][..transposed],
+            gradients: &mut self.gradients[at.weights..][..weights],
+            squares: &mut self.squares[at.weights..][..weights],
+        })
+    }
+}
+
+/// A layer's part of a [`Learner`] that steps.
+#[derive(Debug)]
+pub(crate) struct Own<'a> {
+    pub rule: Rule,
+    pub weights: &'a mut [f32],
+    pub packed: &'a mut [f32],
+    pub transposed: &'a mut [f32],
+    pub gradients: &'a mut [f32],
+    pub squares: &'a mut [f32],
 }

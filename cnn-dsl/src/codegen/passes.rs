@@ -370,7 +370,7 @@ impl Code<'_> {
         let (single, arena, tape) =
             (number(plan.predict.arena(1)), number(plan.arena()), number(plan.tape_len()));
         let places = self.places();
-        let (pack, transpose) = (self.pack(), self.transpose());
+        let layouts = self.layouts();
         let (predictions, runs) = (self.predictions(), self.runs());
         quote! {
             impl Network for #name {
@@ -395,8 +395,7 @@ impl Code<'_> {
                 const SHARD_ARENA: usize = #arena;
                 const TAPE: usize = #tape;
 
-                #pack
-                #transpose
+                #layouts
                 #predictions
                 #places
                 #runs
@@ -430,46 +429,44 @@ impl Code<'_> {
         }
     }
 
-    fn pack(&self) -> TokenStream {
-        let pack = |all: bool| -> Vec<TokenStream> {
-            let steps = self.plan.steps.iter().filter(|step| step.op.sizes.is_some());
-            let steps = steps.filter(|step| all || step.exchange.is_none());
-            let constants = steps.map(|step| ident(&step.constant));
-            let calls = constants.map(|constant| quote!(#constant.pack(weights, packed);));
-            calls.chain(self.pack_folded()).collect()
-        };
-        let calls = pack(true);
-        let (weights, packed) = (named("weights", &calls), named("packed", &calls));
-        let couples = self.plan.steps.iter().any(|step| step.exchange.is_some());
-        let repack = couples.then(|| {
-            let calls = pack(false);
-            let (weights, packed) = (named("weights", &calls), named("packed", &calls));
-            quote! {
-                fn repack(#weights: &Self::Weights, #packed: &mut Self::Packed) { #(#calls)* }
-            }
+    /// `pack` and `transpose`, and the same for those weights that no layer moves by itself.
+    fn layouts(&self) -> TokenStream {
+        let again = self.plan.steps.iter().any(Step::moves);
+        let all = (self.pack("pack", |_| true), self.transpose("transpose", |_| true));
+        let others = again.then(|| {
+            let (pack, transpose) = (
+                self.pack("repack", |step| !step.moves()),
+                self.transpose("transpose_again", |step| !step.moves()),
+            );
+            quote!(#pack #transpose)
         });
+        let (pack, transpose) = all;
+        quote!(#pack #transpose #others)
+    }
+
+    fn pack(&self, name: &str, which: impl Fn(&Step) -> bool) -> TokenStream {
+        let steps = self.plan.steps.iter().filter(|step| step.op.sizes.is_some() && which(step));
+        let constants = steps.map(|step| ident(&step.constant));
+        let calls = constants.map(|constant| quote!(#constant.pack(weights, packed);));
+        let calls: Vec<TokenStream> = calls.chain(self.pack_folded()).collect();
+        let (name, weights, packed) =
+            (ident(name), named("weights", &calls), named("packed", &calls));
         quote! {
-            fn pack(#weights: &Self::Weights, #packed: &mut Self::Packed) { #(#calls)* }
-            #repack
+            fn #name(#weights: &Self::Weights, #packed: &mut Self::Packed) { #(#calls)* }
         }
     }
 
-    fn transpose(&self) -> TokenStream {
-        let steps = self
-            .plan
-            .steps
-            .iter()
-            .filter(|step| step.op.sizes.is_some() && step.backward == Backward::Full)
-            .filter(|step| step.exchange.is_none());
-        let calls: Vec<_> = steps
-            .map(|step| {
-                let constant = ident(&step.constant);
-                quote!(#constant.transpose(weights, transposed);)
-            })
-            .collect();
-        let (weights, transposed) = (named("weights", &calls), named("transposed", &calls));
+    fn transpose(&self, name: &str, which: impl Fn(&Step) -> bool) -> TokenStream {
+        let steps = self.plan.steps.iter();
+        let steps = steps.filter(|step| step.op.sizes.is_some() && step.backward == Backward::Full);
+        let steps = steps.filter(|step| step.exchange.is_none() && which(step));
+        let constants = steps.map(|step| ident(&step.constant));
+        let calls = constants.map(|constant| quote!(#constant.transpose(weights, transposed);));
+        let calls: Vec<TokenStream> = calls.collect();
+        let (name, weights, transposed) =
+            (ident(name), named("weights", &calls), named("transposed", &calls));
         quote! {
-            fn transpose(#weights: &Self::Weights, #transposed: &mut Self::Transposed) { #(#calls)* }
+            fn #name(#weights: &Self::Weights, #transposed: &mut Self::Transposed) { #(#calls)* }
         }
     }
 }

@@ -37,7 +37,8 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
             use #runtime::__private::Option;
             use #runtime::inspect::{Inspect, View};
             use #runtime::network::{
-                Defaults, Exchange, LayerInfo, LossKind, Network, Pass, Shards, Team, TensorInfo,
+                Defaults, Exchange, LayerInfo, Learner, LossKind, Network, Pass, Shards, Team,
+                TensorInfo,
             };
             use #runtime::optimizer::OptimizerKind;
 
@@ -97,7 +98,7 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
                     _: usize, _: &Self::Transposed, _: &Self::Batch, _: &Exchange, _: Pass, _: usize,
                     _: &mut [f32], _: &mut [f32],
                 ) {}
-                fn weight_gradients(_: &Shards<'_>, _: &mut Self::Weights) {}
+                fn learn(_: &Shards<'_>, _: &mut Learner<'_>) {}
             }
 
             impl Inspect for #name {

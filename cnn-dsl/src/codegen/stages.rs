@@ -11,15 +11,15 @@ use super::{Code, ident, number};
 use crate::passes::{Backward, Pull, Scope, Step};
 
 impl Code<'_> {
-    /// `forward`, `backward`, `weight_gradients`, and what stages need.
+    /// `forward`, `backward`, `learn`, and what stages need.
     pub(super) fn runs(&self) -> TokenStream {
         let segments = self.segments(Direction::Forward);
         let back = self.segments(Direction::Backward);
         let stages = stages(&segments);
-        let (forward, gradients) = (self.forward(&stages), self.weight_gradients());
+        let (forward, learn, moved) = (self.forward(&stages), self.learn(), self.moved());
         if stages.len() == 1 {
             let backward = self.backward(&back);
-            return quote!(#forward #backward #gradients);
+            return quote!(#moved #forward #backward #learn);
         }
         let count = number(stages.len() as u64);
         let backward = self.backward_stage(&stages_back(&back));
@@ -28,26 +28,28 @@ impl Code<'_> {
         quote! {
             const STAGES: usize = #count;
             #exchanging
+            #moved
 
-            #forward #backward #couplings #gradients
+            #forward #backward #couplings #learn
         }
     }
 
     /// What the layers that work on a batch as a whole need.
     fn exchanging(&self) -> Option<TokenStream> {
-        let steps = self.plan.steps.iter().filter(|step| step.exchange.is_some());
+        let exchange = number(self.plan.exchange);
+        (self.plan.exchange > 0).then(|| quote!(const EXCHANGE: usize = #exchange;))
+    }
+
+    /// Where the weights of the layers lie that move them by themselves.
+    fn moved(&self) -> Option<TokenStream> {
+        let steps = self.plan.steps.iter().filter(|step| step.moves());
         let moved = steps.map(|step| {
             let weights = step.op.sizes.map_or(0, |sizes| sizes.weights);
             let [at, len] = [step.at[0], weights].map(number);
             quote!([#at, #len])
         });
-        let exchange = number(self.plan.exchange);
-        (self.plan.exchange > 0).then(|| {
-            quote! {
-                const EXCHANGE: usize = #exchange;
-                const COUPLED: &'static [[usize; 2]] = &[#(#moved),*];
-            }
-        })
+        let moved: Vec<_> = moved.collect();
+        (!moved.is_empty()).then(|| quote!(const MOVED: &'static [[usize; 2]] = &[#(#moved),*];))
     }
 
     fn forward_segment(&self, segment: &Segment<'_>) -> TokenStream {
@@ -305,33 +307,28 @@ impl Code<'_> {
         }
     }
 
-    fn weight_gradients(&self) -> TokenStream {
+    fn learn(&self) -> TokenStream {
         let plan = self.plan;
-        let calls = self.gathered().map(|step| {
-            let constant = ident(&step.constant);
-            if step.couples() {
-                return TokenStream::new();
-            }
-            match step.op.scope {
-                Scope::Batch => TokenStream::new(),
-                Scope::Image => quote! {
-                    #constant.weight_gradients(shards.parts(Tape::GRADIENTS), gradients);
-                },
-                Scope::Shard => {
-                    let x = start(&plan.buffers[step.input()].name);
-                    let dy = start(&self.field(plan.buffers[step.output].gradient).to_string());
-                    quote! {
-                        #constant.weight_gradients(
-                            shards.rows(Activations::#x), shards.rows(Tape::#dy), gradients,
-                        );
-                    }
-                }
+        let steps = plan.steps.iter().filter(|step| step.learns() && !step.couples());
+        let calls = steps.map(|step| {
+            let (constant, first) = (ident(&step.constant), step.pulls[0] == Pull::None);
+            let from = if step.op.scope == Scope::Shard {
+                let x = start(&plan.buffers[step.input()].name);
+                let dy = start(&self.field(plan.buffers[step.output].gradient).to_string());
+                quote!(shards.rows(Activations::#x), shards.rows(Tape::#dy))
+            } else {
+                quote!(shards.parts(Tape::GRADIENTS))
+            };
+            if step.moves() {
+                quote!(#constant.learn(#from, #first, learner);)
+            } else {
+                quote!(#constant.weight_gradients(#from, learner.gradients());)
             }
         });
-        let calls: Vec<_> = calls.filter(|call| !call.is_empty()).collect();
-        let (shards, gradients) = (named("shards", &calls), named("gradients", &calls));
+        let calls: Vec<_> = calls.collect();
+        let (shards, learner) = (named("shards", &calls), named("learner", &calls));
         quote! {
-            fn weight_gradients(#shards: &Shards<'_>, #gradients: &mut Self::Weights) { #(#calls)* }
+            fn learn(#shards: &Shards<'_>, #learner: &mut Learner<'_>) { #(#calls)* }
         }
     }
 }

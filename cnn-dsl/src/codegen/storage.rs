@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
 use super::{Code, doc, ident, number};
-use crate::passes::{Backward, Scope, Step};
+use crate::passes::{Scope, Step};
 
 impl Code<'_> {
     /// `Activations` and `Tape`.
@@ -37,7 +37,8 @@ impl Code<'_> {
             });
             cuts.push(quote!(scratch: arena.array()));
         }
-        let products = self.gathered().filter(|step| step.op.scope == Scope::Shard);
+        let products =
+            self.plan.steps.iter().filter(|step| step.learns() && step.op.scope == Scope::Shard);
         let inputs: BTreeSet<usize> = products.map(Step::input).collect();
         let starts = inputs.into_iter().map(|buffer| {
             let name = start(&self.plan.buffers[buffer].name);
@@ -100,18 +101,12 @@ impl Code<'_> {
         }
     }
 
-    /// Steps whose weights' gradients are made from what all shards hold.
-    pub(super) fn gathered(&self) -> impl Iterator<Item = &Step> {
-        let live = |step: &&Step| step.backward != Backward::Skipped && step.op.trains;
-        self.plan.steps.iter().filter(live)
-    }
-
     fn tape_starts(&self) -> TokenStream {
         let plan = self.plan;
         let mut rows = TokenStream::new();
         let mut own = TokenStream::new();
         let mut sums = TokenStream::new();
-        for step in self.gathered() {
+        for step in plan.steps.iter().filter(|step| step.learns()) {
             let field = plan.buffers[step.output].gradient;
             match (step.op.scope, field) {
                 (Scope::Batch, _) => {}

@@ -317,7 +317,7 @@ pub(super) fn conv_pool(
             ..Sizes::default()
         }),
         scratch: [sizes.forward_scratch() + rows, backward_scratch],
-        needs: Needs { input: true, route: true, ..Needs::default() },
+        needs: Needs { input: true, route: true, learner: true, ..Needs::default() },
         ..image_op(layer, "ConvPool", quote!(ConvPool::new(#conv_descriptor, #window)))
     }
 }

@@ -134,6 +134,8 @@ pub struct Needs {
     /// It merges several inputs: `forward` takes a list of them, `backward` the number of the one
     /// whose gradient is wanted, and, if it needs the input, the list.
     pub many: bool,
+    /// It takes a learner: with its gradients it moves its weights and lays them out.
+    pub learner: bool,
 }
 
 /// A number that is equal for models that can share a checkpoint: layers, arguments, names and

@@ -272,7 +272,7 @@ fn dense_op(layer: &Layer, dense: &Dense, relu: bool, fused: &[&Layer]) -> Op {
             exchange: inputs + lines(units) + units + lines(inputs),
             ..Sizes::default()
         }),
-        needs: Needs { output: true, ..Needs::default() },
+        needs: Needs { output: true, learner: true, ..Needs::default() },
         ..image_op(layer, "Dense", descriptor)
     }
 }

@@ -83,6 +83,18 @@ impl Step {
     pub fn couples(&self) -> bool {
         self.op.scope == Scope::Batch || self.exchange.is_some()
     }
+
+    /// Whether it learns: its weights' gradients are made from what all shards hold.
+    #[must_use]
+    pub fn learns(&self) -> bool {
+        self.backward != Backward::Skipped && self.op.trains
+    }
+
+    /// Whether it learns by itself: it makes its gradients and moves its weights at once.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        self.learns() && self.op.needs.learner
+    }
 }
 
 /// What an operation does to the gradient of one of its inputs.

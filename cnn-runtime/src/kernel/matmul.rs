@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use ndarray::{ArrayView2, Axis};
+
 use super::elementwise::copy_few;
 use super::panels::{Matrix, PanelProduct, Sixteen, few_live, live_len};
 use super::simd::{
@@ -54,39 +56,15 @@ pub(crate) const fn panels_len(inner: usize, columns: usize) -> usize {
     columns.div_ceil(COLUMNS) * inner * COLUMNS
 }
 
-/// Writes one panel: row `i`, column `c` is `matrix(i, first + c)`, 0 beyond the last column.
-pub(crate) fn pack_panel(
-    panel: &mut [f32],
-    first: usize,
-    columns: usize,
-    matrix: impl Fn(usize, usize) -> f32,
-) {
-    for (i, row) in panel.chunks_exact_mut(COLUMNS).enumerate() {
-        for (c, value) in row.iter_mut().enumerate() {
-            *value = if first + c < columns { matrix(i, first + c) } else { 0.0 };
-        }
+/// Writes `matrix` into rows of panels of sixteen columns, `row` floats each, and zeros beyond its last column.
+pub(crate) fn pack_rows(matrix: &ArrayView2<'_, f32>, panels: &mut [f32], row: usize) {
+    if matrix.ncols() < row {
+        panels.fill(0.0);
     }
-}
-
-/// Writes the rows of a group of panels, `row` floats each: `count` floats of `matrix`, which has a row every
-/// `stride`, and zeros.
-pub(crate) fn pack_rows(
-    group: &mut [f32],
-    row: usize,
-    matrix: &[f32],
-    stride: usize,
-    count: usize,
-) {
-    for panel in (0..row).step_by(COLUMNS) {
-        let some = count.saturating_sub(panel).min(COLUMNS);
-        for (i, to) in group.chunks_exact_mut(row).enumerate() {
-            let to = &mut to[panel..][..COLUMNS];
-            if some < COLUMNS {
-                to.fill(0.0);
-            }
-            if some > 0 {
-                copy_few(&mut to[..some], &matrix[i * stride + panel..][..some]);
-            }
+    for (at, matrix) in (0..).step_by(COLUMNS).zip(matrix.axis_chunks_iter(Axis(1), COLUMNS)) {
+        for (to, from) in panels.chunks_exact_mut(row).zip(matrix.rows()) {
+            let from = from.to_slice().expect("columns lie side by side");
+            copy_few(&mut to[at..][..from.len()], from);
         }
     }
 }

@@ -159,6 +159,9 @@ vectorized! {
     /// Writes one panel: its columns are the rows, and zeros where there are fewer.
     pub(crate) fn transpose_panel(rows: &Sixteen<'_>, panel: &mut [f32]) = transpose_panel_body;
 
+    /// Turns sixteen rows into columns.
+    pub(crate) fn turn(square: &mut [[f32; COLUMNS]; COLUMNS]) = turn_body;
+
     /// Lists, as `u32` bits, in how many columns a row is not zero, and then which, in [`live_len`] floats.
     pub(crate) fn list_live(rows: &Sixteen<'_>, live: &mut [f32]) = list_live_body;
 }
@@ -166,6 +169,11 @@ vectorized! {
 #[inline(always)]
 fn transpose_panel_body<L: Lanes>(rows: &Sixteen<'_>, panel: &mut [f32]) {
     rows.turn::<L>(panel);
+}
+
+#[inline(always)]
+fn turn_body<L: Lanes>(square: &mut [[f32; COLUMNS]; COLUMNS]) {
+    L::turn(square);
 }
 
 #[inline(always)]

@@ -1,5 +1,7 @@
 //! `RMSprop`'s rule, for whole vectors.
 
+use ndarray::{ArrayView2, ArrayViewMut2};
+
 use super::simd::{Lanes, Vector, vectorized};
 
 /// `v = rho v + (1 - rho) g²; w -= rate g / sqrt(v + epsilon)`, as Keras defines it.
@@ -50,6 +52,14 @@ vectorized! {
     /// One step for each weight. All slices have one length.
     pub(crate) fn step(rule: Rule, weights: &mut [f32], gradients: &[f32], squares: &mut [f32])
         = step_body;
+
+    /// The same for matrices of one shape, whose rows lie somewhere.
+    pub(crate) fn step_rows(
+        rule: Rule,
+        weights: ArrayViewMut2<'_, f32>,
+        gradients: &ArrayView2<'_, f32>,
+        squares: ArrayViewMut2<'_, f32>,
+    ) = step_rows_body;
 }
 
 #[inline(always)]
@@ -70,6 +80,9 @@ fn step_body<L: Lanes>(rule: Rule, weights: &mut [f32], gradients: &[f32], squar
     }
     // The rest as a vector of its own, so that each weight's arithmetic is the same.
     let len = parts.0.len();
+    if len == 0 {
+        return;
+    }
     let mut padded = [[0.0; 16]; 3];
     padded[0][..len].copy_from_slice(parts.0);
     padded[1][..len].copy_from_slice(parts.1);
@@ -81,6 +94,23 @@ fn step_body<L: Lanes>(rule: Rule, weights: &mut [f32], gradients: &[f32], squar
     square.store(squares);
     parts.0.copy_from_slice(&weights[..len]);
     parts.2.copy_from_slice(&squares[..len]);
+}
+
+#[inline(always)]
+fn step_rows_body<L: Lanes>(
+    rule: Rule,
+    mut weights: ArrayViewMut2<'_, f32>,
+    gradients: &ArrayView2<'_, f32>,
+    mut squares: ArrayViewMut2<'_, f32>,
+) {
+    let all = weights.rows_mut().into_iter().zip(gradients.rows()).zip(squares.rows_mut());
+    for ((weights, gradients), squares) in all {
+        let [Some(weights), Some(squares)] = [weights.into_slice(), squares.into_slice()] else {
+            unreachable!("columns lie side by side")
+        };
+        let gradients = gradients.to_slice().expect("columns lie side by side");
+        step_body::<L>(rule, weights, gradients, squares);
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,17 @@
 //! `Conv2D`: correlation over height and width, channels last.
 
+use std::ops::Range;
+
+use ndarray::{ArrayView2, Axis, s};
+
 use super::At;
-use super::winograd::{self, Form, Winograd};
+use super::winograd::{self, Form, Square, Winograd};
 use crate::kernel::elementwise::{self, copy_few};
-use crate::kernel::matmul::{pack_panel, pack_rows, panels_len};
+use crate::kernel::matmul::pack_rows;
+use crate::kernel::panels::turn;
 use crate::kernel::simd::COLUMNS;
 use crate::network::Parts;
-use crate::team::for_each_chunk;
+use crate::team::{for_each_chunk, share};
 
 mod kernels;
 mod predict;
@@ -220,15 +225,26 @@ impl Conv2D {
     /// Floats of its packed weights: of each group panels of sixteen channels, and the bias.
     #[must_use]
     pub const fn packed_len(&self) -> usize {
-        if let Some(form) = self.winograd {
-            return form.packed_len(self.input[2], self.filters);
-        }
         self.groups * self.packed_group()
     }
 
     const fn packed_group(&self) -> usize {
         let [_, filters] = self.group();
-        panels_len(self.taps(), filters) + filters.div_ceil(COLUMNS) * COLUMNS
+        self.packed_bias() + filters.next_multiple_of(COLUMNS)
+    }
+
+    /// Where a group's bias starts: behind its panels.
+    pub(super) const fn packed_bias(&self) -> usize {
+        let [_, filters] = self.group();
+        filters.div_ceil(COLUMNS) * self.panel_len()
+    }
+
+    /// Floats of a panel of sixteen filters.
+    pub(super) const fn panel_len(&self) -> usize {
+        match self.winograd {
+            Some(form) => form.panel_len(self.input[2]),
+            None => self.taps() * COLUMNS,
+        }
     }
 
     /// Floats of its transposed weights.
@@ -317,30 +333,43 @@ impl Conv2D {
         Meeting { first, step, count, from, advance: step * dilation / stride }
     }
 
+    /// Its kernel, a row for each tap.
+    pub(super) fn kernel<'a>(&self, weights: &'a [f32]) -> ArrayView2<'a, f32> {
+        let kernel = &weights[self.at.weights..][..self.taps() * self.filters];
+        ArrayView2::from_shape((self.taps(), self.filters), kernel).expect("as long as its taps")
+    }
+
     /// Lays its weights out for `forward`.
     pub fn pack(&self, weights: &[f32], packed: &mut [f32]) {
-        let weights = &weights[self.at.weights..][..self.weights_len()];
-        let (kernel, bias) = weights.split_at(self.taps() * self.filters);
+        let kernel = self.kernel(weights);
+        let bias = &weights[self.at.weights + kernel.len()..][..self.bias_len()];
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
-        if let Some(form) = self.winograd {
-            let (channels, filters) = (self.input[2], self.filters);
-            let taps = |place: usize, c, o, to: &mut [f32]| {
-                copy_few(to, &kernel[(place * channels + c) * filters + o..][..to.len()]);
-            };
-            return form.pack([channels, filters], taps, bias, packed);
-        }
         let [_, filters] = self.group();
         for (g, packed) in packed.chunks_exact_mut(self.packed_group()).enumerate() {
-            let (panels, packed_bias) = packed.split_at_mut(panels_len(self.taps(), filters));
-            for (p, panel) in panels.chunks_exact_mut(self.taps() * COLUMNS).enumerate() {
-                let (first, count) = (p * COLUMNS, COLUMNS.min(filters - p * COLUMNS));
-                let kernel = &kernel[g * filters + first..];
-                pack_rows(panel, COLUMNS, kernel, self.filters, count);
-            }
+            let (panels, packed_bias) = packed.split_at_mut(self.packed_bias());
+            let kernel = kernel.slice(s![.., g * filters..(g + 1) * filters]);
+            let kernels = kernel.axis_chunks_iter(Axis(1), COLUMNS);
+            share(panels.chunks_exact_mut(self.panel_len()).zip(kernels), |(panel, kernel)| {
+                self.pack_panel(&kernel, panel);
+            });
             if self.bias {
                 packed_bias[..filters].copy_from_slice(&bias[g * filters..][..filters]);
             }
         }
+    }
+
+    /// Lays out up to sixteen filters, the columns of `kernel`.
+    pub(super) fn pack_panel(&self, kernel: &ArrayView2<'_, f32>, panel: &mut [f32]) {
+        let Some(form) = self.winograd else {
+            return pack_rows(kernel, panel, COLUMNS);
+        };
+        let channels = self.input[2];
+        let taps = |place: usize, some: Range<usize>, to: &mut Square| {
+            let of_place = place * channels..(place + 1) * channels;
+            let kernel = kernel.slice_axis(Axis(0), of_place.into());
+            pack_rows(&kernel.slice_axis(Axis(0), some.into()), to.as_flattened_mut(), COLUMNS);
+        };
+        form.pack_panel(channels, taps, panel);
     }
 
     /// The same for `factor * y + shift` instead of `y`, with `affine(filter)` the two numbers.
@@ -353,13 +382,10 @@ impl Conv2D {
         self.pack(weights, packed);
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
         let [_, filters] = self.group();
-        let (group_len, panel_len) = match self.winograd {
-            Some(form) => (self.packed_len(), form.panel_len(self.input[2])),
-            None => (self.packed_group(), self.taps() * COLUMNS),
-        };
-        for (g, packed) in packed.chunks_exact_mut(group_len).enumerate() {
-            let (panels, bias) = packed.split_at_mut(group_len - filters.next_multiple_of(COLUMNS));
-            let panels = panels.chunks_exact_mut(panel_len).zip(bias.chunks_exact_mut(COLUMNS));
+        for (g, packed) in packed.chunks_exact_mut(self.packed_group()).enumerate() {
+            let (panels, bias) = packed.split_at_mut(self.packed_bias());
+            let panels = panels.chunks_exact_mut(self.panel_len());
+            let panels = panels.zip(bias.chunks_exact_mut(COLUMNS));
             for (p, (panel, bias)) in panels.enumerate() {
                 let mut factors = [0.0; COLUMNS];
                 for c in 0..COLUMNS.min(filters - p * COLUMNS) {
@@ -383,21 +409,32 @@ impl Conv2D {
         let ([height, width], [channels, filters]) = (self.kernel, self.group());
         let mirrored = self.mirrored();
         let panels = &mut transposed[self.at.transposed..][..mirrored.packed_len()];
-        if let Some(form) = mirrored.winograd {
-            let taps = |place, o, c, to: &mut [f32]| {
-                let from = kernel[((8 - place) * channels + c) * filters + o..].iter();
-                to.iter_mut().zip(from.step_by(filters)).for_each(|(to, from)| *to = *from);
-            };
-            return form.pack([filters, channels], taps, &[], panels);
-        }
+        let tap = |place: usize, c: usize| &kernel[(place * channels + c) * self.filters..];
+        let last = height * width - 1;
         for (g, panels) in panels.chunks_exact_mut(mirrored.packed_group()).enumerate() {
-            for (p, panel) in panels.chunks_exact_mut(mirrored.taps() * COLUMNS).enumerate() {
-                pack_panel(panel, p * COLUMNS, channels, |tap, c| {
-                    let (place, o) = (tap / filters, tap % filters);
-                    let turned = height * width - 1 - place;
-                    kernel[(turned * channels + c) * self.filters + g * filters + o]
-                });
-            }
+            let panels = &mut panels[..mirrored.packed_bias()];
+            for_each_chunk(panels, mirrored.panel_len(), &|p, panel| {
+                let some = p * COLUMNS..channels.min((p + 1) * COLUMNS);
+                let turned = |place: usize, others: Range<usize>, to: &mut Square| {
+                    *to = Square::default();
+                    for (to, c) in to.iter_mut().zip(some.clone()) {
+                        let from = &tap(last - place, c)[g * filters..][others.clone()];
+                        copy_few(&mut to[..from.len()], from);
+                    }
+                    turn(to);
+                };
+                if let Some(form) = mirrored.winograd {
+                    return form.pack_panel(filters, turned, panel);
+                }
+                for (place, panel) in panel.chunks_exact_mut(filters * COLUMNS).enumerate() {
+                    for (block, rows) in panel.chunks_mut(COLUMNS * COLUMNS).enumerate() {
+                        let mut square = Square::default();
+                        let first = block * COLUMNS;
+                        turned(place, first..first + rows.len() / COLUMNS, &mut square);
+                        rows.copy_from_slice(&square.as_flattened()[..rows.len()]);
+                    }
+                }
+            });
         }
     }
 

@@ -3,7 +3,6 @@
 use super::At;
 use super::conv::{Conv2D, convolve, convolve_back, kernel_gradient};
 use crate::kernel::elementwise;
-use crate::kernel::matmul::panels_len;
 use crate::kernel::simd::COLUMNS;
 use crate::network::Parts;
 
@@ -118,7 +117,7 @@ impl Conv2DTranspose {
         self.conv.transpose(weights, packed);
         if self.bias {
             let bias = &weights[self.at.weights + self.kernel_len()..][..self.filters()];
-            let panels = panels_len(self.conv.mirrored().taps(), self.filters());
+            let panels = self.conv.mirrored().packed_bias();
             packed[self.at.packed + panels..][..bias.len()].copy_from_slice(bias);
         }
     }

@@ -1,15 +1,19 @@
 //! `Dense`: a matrix product over the last axis.
 
+use ndarray::{ArrayView2, ArrayViewMut2, ArrayViewMut3, Axis};
+
 use super::At;
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{Blocks, Halves, multiply, outer_products, pack_rows, panels_len};
 use crate::kernel::panels::{Matrix, Sixteen, transpose_panel};
+use crate::kernel::rmsprop;
 use crate::kernel::simd::COLUMNS;
 use crate::network::Rows;
-use crate::team::{Team, for_each_chunk, in_two};
+use crate::optimizer::{Learner, Own};
+use crate::team::{Team, for_each_chunk, in_two, share};
 
-/// Kernel rows whose gradients one task makes.
-const TASK_ROWS: usize = 48;
+/// Kernel rows whose gradients one task makes, whole panels of the transposed kernel.
+const TASK_ROWS: usize = 3 * COLUMNS;
 
 /// Inputs and units from which on there are [halves](Dense::halves) of them: what another core wrote of fewer
 /// weights is soon fetched.
@@ -122,11 +126,10 @@ impl Dense {
         let (kernel, bias) = weights.split_at(self.kernel_len());
         let packed = &mut packed[self.at.packed..][..self.packed_len()];
         let (panels, packed_bias) = packed.split_at_mut(self.packed_kernel());
-        let row = self.row();
-        for_each_chunk(panels, self.inputs * row, &|group, panels| {
-            let first = group * row;
-            let count = row.min(self.units - first);
-            pack_rows(panels, row, &kernel[first..], self.units, count);
+        let (row, kernel) = (self.row(), self.matrix(kernel));
+        let groups = panels.chunks_exact_mut(self.inputs * row);
+        share(groups.zip(kernel.axis_chunks_iter(Axis(1), row)), |(panels, kernel)| {
+            pack_rows(&kernel, panels, row);
         });
         packed_bias[..bias.len()].copy_from_slice(bias);
     }
@@ -135,9 +138,8 @@ impl Dense {
     pub fn transpose(&self, weights: &[f32], transposed: &mut [f32]) {
         let kernel = &weights[self.at.weights..][..self.kernel_len()];
         let panels = &mut transposed[self.at.transposed..][..self.transposed_len()];
-        for_each_chunk(panels, self.units * COLUMNS, &|p, panel| {
-            let rows = kernel[p * COLUMNS * self.units..].chunks_exact(self.units);
-            transpose_panel(&Sixteen::new(rows), panel);
+        for_each_chunk(panels, TASK_ROWS * self.units, &|task, panels| {
+            self.turn(&kernel[task * TASK_ROWS * self.units..], panels);
         });
     }
 
@@ -179,6 +181,54 @@ impl Dense {
         }
     }
 
+    /// Makes the [gradients](Self::weight_gradients). Then, if the learner says so, steps and lays the weights
+    /// out, for `backward` unless it is `first`, nothing before it learning: some inputs at a time, whose
+    /// weights stay in the first cache.
+    pub fn learn(&self, x: Rows<'_>, dy: Rows<'_>, first: bool, learner: &mut Learner<'_>) {
+        let transposed = if first { 0 } else { self.transposed_len() };
+        let lens = [self.weights_len(), self.packed_len(), transposed];
+        match learner.own(self.at, lens) {
+            Some(own) => self.step(x, dy, own),
+            None => self.weight_gradients(x, dy, learner.gradients()),
+        }
+    }
+
+    fn step(&self, x: Rows<'_>, dy: Rows<'_>, own: Own<'_>) {
+        let Own { rule, weights, packed, transposed, gradients, squares } = own;
+        let (x, dy) = (self.blocks(x, self.inputs), self.blocks(dy, self.units));
+        let [(weights, bias), (gradients, bias_gradients), (squares, bias_squares)] =
+            [weights, gradients, squares].map(|floats| floats.split_at_mut(self.kernel_len()));
+        let (panels, packed_bias) = packed.split_at_mut(self.packed_kernel());
+        let row = self.row();
+        let shape = (self.units.div_ceil(row), self.inputs, row);
+        let mut packed = ArrayViewMut3::from_shape(shape, panels).expect("as long as its panels");
+        let (turned, first) = (self.inputs.div_ceil(COLUMNS), transposed.is_empty());
+        let shape = (turned, transposed.len() / turned);
+        let mut transposed = ArrayViewMut2::from_shape(shape, transposed).expect("whole panels");
+        let task = TASK_ROWS * self.units;
+        let moved = gradients.chunks_mut(task).zip(weights.chunks_mut(task));
+        let moved = moved.zip(squares.chunks_mut(task));
+        let laid_out = packed.axis_chunks_iter_mut(Axis(1), TASK_ROWS);
+        let laid_out = laid_out.zip(transposed.axis_chunks_iter_mut(Axis(0), TASK_ROWS / COLUMNS));
+        share(moved.zip(laid_out).enumerate(), |(i, (moved, (mut packed, transposed)))| {
+            let ((gradients, weights), squares) = moved;
+            outer_products(x, dy, i * TASK_ROWS, gradients);
+            rmsprop::step(rule, weights, gradients, squares);
+            let kernel = self.matrix(weights);
+            let groups = kernel.axis_chunks_iter(Axis(1), row);
+            for (kernel, to) in groups.zip(packed.outer_iter_mut()) {
+                pack_rows(&kernel, to.into_slice().expect("whole rows"), row);
+            }
+            if !first {
+                let panels = transposed.into_slice().expect("whole panels");
+                self.turn(weights, panels);
+            }
+        });
+        sum_rows(dy, bias_gradients);
+        rmsprop::step(rule, bias, bias_gradients, bias_squares);
+        packed_bias[..bias.len()].copy_from_slice(bias);
+    }
+
     /// Over the whole batch: `x` and `dy` are the inputs and what `backward` left of the outputs'
     /// gradients.
     ///
@@ -192,11 +242,20 @@ impl Dense {
         for_each_chunk(kernel, TASK_ROWS * self.units, &|task, kernel| {
             outer_products(x, dy, task * TASK_ROWS, kernel);
         });
-        bias.fill(0.0);
-        if self.bias {
-            for row in dy.iter() {
-                elementwise::add(bias, row);
-            }
+        sum_rows(dy, bias);
+    }
+
+    /// Weights of some inputs, a row for each.
+    fn matrix<'a>(&self, weights: &'a [f32]) -> ArrayView2<'a, f32> {
+        let shape = (weights.len() / self.units, self.units);
+        ArrayView2::from_shape(shape, weights).expect("whole rows")
+    }
+
+    /// Weights of some inputs into panels of sixteen.
+    fn turn(&self, weights: &[f32], panels: &mut [f32]) {
+        let some = panels.chunks_exact_mut(self.units * COLUMNS);
+        for (panel, weights) in some.zip(weights.chunks(COLUMNS * self.units)) {
+            transpose_panel(&Sixteen::new(weights.chunks_exact(self.units)), panel);
         }
     }
 
@@ -209,5 +268,13 @@ impl Dense {
             rows: rows.count * self.positions,
             width,
         }
+    }
+}
+
+/// As much of the sum of all rows as there is room for.
+fn sum_rows(rows: Blocks<'_>, sums: &mut [f32]) {
+    sums.fill(0.0);
+    for row in rows.iter() {
+        elementwise::add(sums, row);
     }
 }

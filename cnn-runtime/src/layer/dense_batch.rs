@@ -147,7 +147,7 @@ impl Dense {
         let dx = dx.chunks_exact_mut(images * COLUMNS);
         let tensor = self.at.weights..self.at.weights + self.kernel_len();
         let part = COLUMNS * self.units;
-        let Learner { weights, packed, gradients, squares, rule } = learner;
+        let Learner { weights, packed, gradients, squares, rule, .. } = learner;
         if let Some(rule) = *rule {
             let packed = &mut packed[self.at.packed..][..self.packed_kernel()];
             let row = self.row();
@@ -174,7 +174,7 @@ impl Dense {
 
     fn step_bias(&self, dy: Rows<'_>, learner: &mut Learner<'_>) {
         let tensor = self.at.weights + self.kernel_len()..self.at.weights + self.weights_len();
-        let Learner { weights, packed, gradients, squares, rule } = learner;
+        let Learner { weights, packed, gradients, squares, rule, .. } = learner;
         let gradients = &mut gradients[tensor.clone()];
         gradients.fill(0.0);
         for image in 0..dy.count {

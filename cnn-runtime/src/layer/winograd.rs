@@ -8,12 +8,13 @@
 //! Functions of `S` and `M` work on tiles of `S` by `S` inputs, which have as many places, and `M` by `M`
 //! outputs.
 
+use std::ops::Range;
+
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
     COLUMNS, Ends, Kernel, Lanes, PANELS, Product, Sink, Start, Tile, Vector, load_rows, panels_of,
     relu_rows, store_rows, unrolled, unrolled_for, vectorized,
 };
-use crate::team::for_each_chunk;
 
 pub(super) mod gradient;
 mod transforms;
@@ -23,6 +24,9 @@ use transforms::{Differences, Means, Totals, of_tile};
 /// Floats between what belongs to two places: without them places lie powers of two apart, where the
 /// first cache has room for fewer lines than there are places.
 const GAP: usize = COLUMNS;
+
+/// Sixteen by sixteen floats.
+pub(super) type Square = [[f32; COLUMNS]; COLUMNS];
 
 /// F(outputs x outputs, kernel x kernel).
 #[derive(Clone, Copy, Debug)]
@@ -74,34 +78,23 @@ impl Form {
         self.places() * channels * COLUMNS
     }
 
-    /// Lays weights out; `write(place in the kernel, channel, first filter, taps)` writes up to sixteen
-    /// filters' taps, places in row-major order.
-    pub fn pack(
+    /// Lays out up to sixteen filters; `taps(place in the kernel, channels, rows)` writes a row of them for each
+    /// of up to sixteen channels, and zeros; places in row-major order.
+    pub fn pack_panel(
         self,
-        [channels, filters]: [usize; 2],
-        write: impl Fn(usize, usize, usize, &mut [f32]) + Sync,
-        bias: &[f32],
-        packed: &mut [f32],
+        channels: usize,
+        taps: impl Fn(usize, Range<usize>, &mut Square),
+        panel: &mut [f32],
     ) {
-        let (panel_len, places) = (self.panel_len(channels), self.kernel * self.kernel);
-        let (panels, packed_bias) = packed.split_at_mut(filters.div_ceil(COLUMNS) * panel_len);
-        packed_bias[..bias.len()].copy_from_slice(bias);
-        for_each_chunk(panels, panel_len, &|p, panel| {
-            let first = p * COLUMNS;
-            let count = COLUMNS.min(filters - first);
-            let mut taps = [[0.0; COLUMNS]; 9];
-            for c in 0..channels {
-                for (place, taps) in taps[..places].iter_mut().enumerate() {
-                    write(place, c, first, &mut taps[..count]);
-                }
-                transform_kernels(
-                    self,
-                    taps.as_flattened(),
-                    &mut panel[c * COLUMNS..],
-                    channels * COLUMNS,
-                );
+        let mut kernels = [[[0.0; COLUMNS]; COLUMNS]; 9];
+        for first in (0..channels).step_by(COLUMNS) {
+            let some = first..channels.min(first + COLUMNS);
+            for (place, to) in kernels.iter_mut().take(self.kernel * self.kernel).enumerate() {
+                taps(place, some.clone(), to);
             }
-        });
+            let panel = &mut panel[first * COLUMNS..];
+            transform_kernels(self, &kernels, some.len(), panel, channels * COLUMNS);
+        }
     }
 }
 
@@ -185,28 +178,44 @@ impl Winograd {
 }
 
 vectorized! {
-    /// `G g Gt` of sixteen filters' kernels, its places `stride` apart.
-    fn transform_kernels(form: Form, taps: &[f32], to: &mut [f32], stride: usize)
-        = transform_kernels_body;
+    /// `G g Gt` of sixteen filters' kernels, of some channels' rows at each place; its places `stride` apart.
+    fn transform_kernels(
+        form: Form,
+        kernels: &[Square; 9],
+        channels: usize,
+        to: &mut [f32],
+        stride: usize,
+    ) = transform_kernels_body;
 }
 
 #[inline(always)]
-fn transform_kernels_body<L: Lanes>(form: Form, taps: &[f32], to: &mut [f32], stride: usize) {
-    match form.inputs() {
-        3 => transform_kernel::<L::Wide, 2, 3>(taps, to, stride),
-        4 => transform_kernel::<L::Wide, 3, 4>(taps, to, stride),
-        _ => transform_kernel::<L::Wide, 3, 6>(taps, to, stride),
-    }
-}
-
-/// The same for kernels of `K` by `K`.
-#[inline(always)]
-fn transform_kernel<W: Vector, const K: usize, const S: usize>(
-    taps: &[f32],
+fn transform_kernels_body<L: Lanes>(
+    form: Form,
+    kernels: &[Square; 9],
+    channels: usize,
     to: &mut [f32],
     stride: usize,
 ) {
-    let taps = load_tile::<W, K>(taps, K * COLUMNS, COLUMNS);
+    for c in 0..channels {
+        let to = &mut to[c * COLUMNS..];
+        let kernel = &kernels.as_flattened().as_flattened()[c * COLUMNS..];
+        match form.inputs() {
+            3 => transform_kernel::<L::Wide, 2, 3>(kernel, to, stride),
+            4 => transform_kernel::<L::Wide, 3, 4>(kernel, to, stride),
+            _ => transform_kernel::<L::Wide, 3, 6>(kernel, to, stride),
+        }
+    }
+}
+
+/// The same for one channel's kernels of `K` by `K`.
+#[inline(always)]
+fn transform_kernel<W: Vector, const K: usize, const S: usize>(
+    kernel: &[f32],
+    to: &mut [f32],
+    stride: usize,
+) {
+    let place = COLUMNS * COLUMNS;
+    let taps = load_tile::<W, K>(kernel, K * place, place);
     store_places(of_tile::<Means, W, K, S>(taps), to, stride);
 }
 

@@ -67,7 +67,7 @@ fn a_step_follows_its_gradients<N: Network>() {
 
 #[test]
 fn of_large_dense_layers() {
-    assert_eq!(Large::COUPLED.len(), 2, "both step at once");
+    assert_eq!(Large::MOVED.len(), 4, "all layers step at once");
     a_step_follows_its_gradients::<Large>();
 }
 

@@ -175,7 +175,8 @@ impl Batch {
         let (mut weights, mut packed) = (self.weights.clone(), self.packed.clone());
         let mut exchange = std::mem::replace(&mut self.exchange, Exchange::new(0, 0));
         let mut gradients = part(AT.weights, self.layer.weights_len(), f32::NAN);
-        let mut learner = optimizer.learner(moves, &mut weights, &mut packed, &mut gradients);
+        let laid_out = [packed.as_mut_slice(), &mut []];
+        let mut learner = optimizer.learner(moves, &mut weights, laid_out, &mut gradients);
         let dy = self.shards().rows(SHARD * self.x_len);
         self.layer.couple_back(dy, false, &mut exchange, &mut learner);
         (self.exchange, self.weights, self.packed) = (exchange, weights, packed);
