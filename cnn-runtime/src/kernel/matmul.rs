@@ -7,7 +7,8 @@ use ndarray::{ArrayView2, Axis};
 use super::elementwise::copy_few;
 use super::panels::{Matrix, PanelProduct, Sixteen, few_live, live_len};
 use super::simd::{
-    COLUMNS, Ends, LIST_SLACK, Lanes, Product, RowTimesPanels, Start, Tile, panels_of, vectorized,
+    COLUMNS, Ends, LIST_SLACK, Lanes, PANELS, Product, RowTimesPanels, Start, Tile, panels_of,
+    vectorized,
 };
 
 /// Terms of a sum that are worked off before the next rows: 128 rows of two panels fill half of a
@@ -324,33 +325,68 @@ fn outer_products_body<L: Lanes>(
     gradient: &mut [f32],
 ) {
     let columns = dz.width;
-    let (full, rest) = (x.rows / x.block, x.rows % x.block);
-    for (k, count) in even_parts(gradient.len() / columns, L::ROWS) {
+    if columns < COLUMNS {
+        return narrow_products::<L>(x, dz, first, gradient);
+    }
+    for (k, rows) in even_parts(gradient.len() / columns, L::ROWS) {
         for (column, panels) in panels_of::<L>(columns) {
-            let tile = |block: usize, blocks: usize, rows: usize| Tile {
-                counts: [blocks, 1, rows],
-                a: x.floats,
-                a_at: x.at + block * x.stride + first + k,
-                a_row: 1,
-                a_steps: [x.stride, 0, x.width],
-                b: dz.floats,
-                b_at: dz.at + block * dz.stride + column,
-                b_panel: COLUMNS,
-                b_steps: [dz.stride, 0, dz.width],
-            };
-            let mut add = |tile, start| {
-                let (to, left) = (&mut gradient[k * columns + column..], columns - column);
-                let (relu, stride) = (false, columns);
-                let ends = Ends { start, relu, to, stride, panel: COLUMNS, columns: left };
-                Product { tile, ends }.compute::<L>(count, panels);
-            };
-            if full > 0 {
-                add(tile(0, full, x.block), Start::Zero);
-            }
-            if rest > 0 {
-                add(tile(full, 1, rest), if full > 0 { Start::Sum } else { Start::Zero });
-            }
+            let (to, left) = (&mut gradient[k * columns + column..], columns - column);
+            let (start, stride, panel) = (Start::Zero, columns, COLUMNS);
+            let ends = Ends { start, relu: false, to, stride, panel, columns: left };
+            sum_products::<L>((x, first + k), (dz, column), ends, [rows, panels]);
         }
+    }
+}
+
+/// The same where a row has less than a panel's columns: the other way round, in panels of `x`, and turned.
+#[inline(always)]
+fn narrow_products<L: Lanes>(x: Blocks<'_>, dz: Blocks<'_>, first: usize, gradient: &mut [f32]) {
+    let (columns, square) = (dz.width, COLUMNS * COLUMNS);
+    for (k, panels) in panels_of::<L>(gradient.len() / columns) {
+        let mut turned = [[[0.0; COLUMNS]; COLUMNS]; PANELS];
+        for (column, rows) in even_parts(columns, L::ROWS) {
+            let to = &mut turned.as_flattened_mut().as_flattened_mut()[column * COLUMNS..];
+            let (start, stride, panel) = (Start::Zero, COLUMNS, square);
+            let ends = Ends { start, relu: false, to, stride, panel, columns: panels * COLUMNS };
+            sum_products::<L>((dz, column), (x, first + k), ends, [rows, panels]);
+        }
+        turned.iter_mut().take(panels).for_each(L::turn);
+        let rows = gradient[k * columns..].chunks_exact_mut(columns);
+        for (to, from) in rows.zip(turned[..panels].as_flattened()) {
+            copy_few(to, &from[..columns]);
+        }
+    }
+}
+
+/// `sum over rows of a[row, first of a + i] * b[row, first of b + j]` for some columns of `a` by some panels
+/// of columns of `b`.
+#[inline(always)]
+fn sum_products<L: Lanes>(
+    (a, a_first): (Blocks<'_>, usize),
+    (b, b_first): (Blocks<'_>, usize),
+    ends: Ends<'_>,
+    [count, panels]: [usize; 2],
+) {
+    let (full, rest) = (a.rows / a.block, a.rows % a.block);
+    let tile = |block: usize, blocks: usize, rows: usize| Tile {
+        counts: [blocks, 1, rows],
+        a: a.floats,
+        a_at: a.at + block * a.stride + a_first,
+        a_row: 1,
+        a_steps: [a.stride, 0, a.width],
+        b: b.floats,
+        b_at: b.at + block * b.stride + b_first,
+        b_panel: COLUMNS,
+        b_steps: [b.stride, 0, b.width],
+    };
+    if full > 0 {
+        let ends = Ends { to: &mut *ends.to, ..ends };
+        Product { tile: tile(0, full, a.block), ends }.compute::<L>(count, panels);
+    }
+    if rest > 0 {
+        let start = if full > 0 { Start::Sum } else { Start::Zero };
+        let ends = Ends { start, ..ends };
+        Product { tile: tile(full, 1, rest), ends }.compute::<L>(count, panels);
     }
 }
 

@@ -233,8 +233,8 @@ impl Dense {
     /// gradients.
     ///
     /// # Panics
-    /// If fewer than 15 floats, of any value, lie behind the last row of `dy`: it is read in whole
-    /// panels.
+    /// If fewer than 15 floats, of any value, lie behind the last row of `x` or of `dy`: one of them is read in
+    /// whole panels.
     pub fn weight_gradients(&self, x: Rows<'_>, dy: Rows<'_>, gradients: &mut [f32]) {
         let (x, dy) = (self.blocks(x, self.inputs), self.blocks(dy, self.units));
         let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
