@@ -1,5 +1,5 @@
-//! One step of the optimizer, tensor by tensor, against its definition: also where a large dense layer
-//! makes its gradient and steps at once, and where a regularizer keeps it from that.
+//! One step of the optimizer, tensor by tensor, against its definition: also where a layer makes its gradient
+//! and steps at once, and where a regularizer keeps it from that.
 
 use cnn_promises_tests::DIGITS;
 use cnn_runtime::data::Dataset;
@@ -18,7 +18,27 @@ cnn_runtime::cnn! {
         compile(loss = categorical_crossentropy, optimizer = RMSprop(learning_rate = 0.01), metrics = [accuracy]);
     }
 
-    /// The same with a penalty on a large one.
+    /// Convolutions with their pooling, by lists, by both of Winograd's algorithms that stand before pooling, and
+    /// with fewer and more filters than a panel has; one that does not learn; and layers that leave their step
+    /// to the optimizer.
+    model Pooled {
+        input(28, 28, 1);
+        Conv2D(20, 3, padding = same, activation = relu);
+        MaxPooling2D(2);
+        Conv2D(33, 3, padding = same, use_bias = false);
+        MaxPooling2D(2);
+        Conv2D(40, 2, padding = same, activation = relu);
+        MaxPooling2D(2);
+        BatchNormalization;
+        Conv2D(9, 2, activation = relu, trainable = false);
+        Conv2D(24, 1, activation = relu);
+        Flatten;
+        Dense(37, activation = relu);
+        Dense(10, use_bias = false, activation = softmax);
+        compile(loss = categorical_crossentropy, optimizer = RMSprop(learning_rate = 0.01), metrics = [accuracy]);
+    }
+
+    /// The same as the first with a penalty on a large one.
     model Penalised {
         input(28, 28, 1);
         Conv2D(8, 5, strides = 2, activation = relu);
@@ -32,43 +52,65 @@ cnn_runtime::cnn! {
 }
 
 /// `v = 0.1 g²; w -= 0.01 g / sqrt(v + 1e-7)` from a fresh optimizer, on a batch whose last shard is short;
-/// and what predictions read is what was learned.
+/// and what predictions and the next step read is what was learned.
 fn a_step_follows_its_gradients<N: Network>() {
-    let examples = DIGITS.train.examples();
-    let indices: Vec<usize> = (3..24).collect();
+    let (examples, indices) = (DIGITS.train.examples(), (3..24).collect::<Vec<usize>>());
     let mut model = Model::<N>::new(5);
     let before = model.clone();
     let mut trainer = Trainer::new(&mut model, Settings::of::<N>());
     trainer.differentiate(&examples, &indices);
-    let gradients: Vec<Vec<f32>> = N::TENSORS
-        .iter()
-        .map(|info| trainer.gradient(info.name).unwrap().iter().copied().collect())
-        .collect();
+    let gradients = gradients(&trainer);
     trainer.step(&examples, &indices);
-    drop(trainer);
+    let mut fresh = Model::<N>::new(0);
+    fresh.update(|weights| weights.copy_from_slice(trainer.model().weights()));
+    trainer.differentiate(&examples, &indices);
+    let next = self::gradients(&trainer);
+    let mut other = Trainer::new(&mut fresh, Settings::of::<N>());
+    other.resume_at(trainer.steps());
+    other.differentiate(&examples, &indices);
+    for ((info, next), others) in N::TENSORS.iter().zip(next).zip(self::gradients(&other)) {
+        assert_eq!(bits(&next), bits(&others), "the next gradient of {}", info.name);
+    }
     for (info, gradients) in N::TENSORS.iter().zip(gradients) {
-        assert!(gradients.iter().any(|&g| g != 0.0), "{} learns", info.name);
+        assert_eq!(gradients.iter().any(|&g| g != 0.0), info.trainable, "{}", info.name);
         let [old, new] = [&before, &model].map(|model| model.tensor(info.name).unwrap());
-        for ((&old, &new), g) in old.iter().zip(new).zip(gradients) {
+        if !info.trainable && !info.name.contains("moving") {
+            assert_eq!(old, new, "{}", info.name);
+        }
+        for ((&old, &new), g) in old.iter().zip(new).zip(gradients).filter(|_| info.trainable) {
             let g = f64::from(g);
             let expected = f64::from(old) - 0.01 * g / (0.1 * g * g + 1e-7).sqrt();
             assert!((f64::from(new) - expected).abs() < 1e-6, "{}: {new} {expected}", info.name);
         }
     }
-    let mut fresh = Model::<N>::new(0);
-    fresh.update(|weights| weights.copy_from_slice(model.weights()));
     let image = vec![0.5; 28 * 28];
     let [kept, renewed] = [&model, &fresh].map(|model| {
         let outputs = model.predict(cnn_runtime::data::Inputs::Floats(&image)).unwrap();
-        outputs.iter().map(|output| output.to_bits()).collect::<Vec<_>>()
+        bits(outputs.as_slice().unwrap())
     });
     assert_eq!(kept, renewed);
 }
 
+/// Of each tensor.
+fn gradients<N: Network>(trainer: &Trainer<'_, N>) -> Vec<Vec<f32>> {
+    let tensors = N::TENSORS.iter();
+    tensors.map(|info| trainer.gradient(info.name).unwrap().iter().copied().collect()).collect()
+}
+
+fn bits(floats: &[f32]) -> Vec<u32> {
+    floats.iter().map(|float| float.to_bits()).collect()
+}
+
 #[test]
 fn of_large_dense_layers() {
-    assert_eq!(Large::MOVED.len(), 4, "all layers step at once");
+    assert_eq!(Large::MOVED.len(), 3, "dense layers step at once");
     a_step_follows_its_gradients::<Large>();
+}
+
+#[test]
+fn of_convolutions_with_their_pooling() {
+    assert_eq!(Pooled::MOVED.len(), 5, "those with pooling, and dense layers, step at once");
+    a_step_follows_its_gradients::<Pooled>();
 }
 
 #[test]
