@@ -4,7 +4,6 @@ use ndarray::{ArrayViewMut3, Axis};
 
 use super::{Conv2D, TASK};
 use crate::kernel::elementwise;
-use crate::kernel::simd::COLUMNS;
 use crate::layer::winograd::gradient::{self, Outputs};
 use crate::layer::winograd::{self, Form, Winograd};
 use crate::network::Parts;
@@ -78,29 +77,11 @@ impl Conv2D {
     pub(super) fn gather_places(&self, tiles: &Winograd, shards: Parts<'_>, gradients: &mut [f32]) {
         let (channels, filters) = (self.input[2], self.filters);
         let (kernel, bias) = gradients.split_at_mut(9 * channels * filters);
-        let width = filters.next_multiple_of(COLUMNS);
         let kernel = ArrayViewMut3::from_shape((9, channels, filters), kernel);
         let mut kernel = kernel.expect("as long as its taps");
         let together = TASK.div_ceil(9 * filters);
         let tasks = kernel.axis_chunks_iter_mut(Axis(1), together).enumerate();
-        share(tasks, |(task, mut kernel)| {
-            for (channel, mut taps) in (task * together..).zip(kernel.axis_iter_mut(Axis(1))) {
-                for filter in (0..filters).step_by(COLUMNS) {
-                    let (mut sums, mut turned) = ([0.0; gradient::SUMS], [0.0; gradient::TAPS]);
-                    for shard in shards.iter() {
-                        let sixteen = &shard[channel * width + filter..];
-                        gradient::add_places(tiles.form, sixteen, channels * width, &mut sums);
-                    }
-                    gradient::turn_back(tiles.form, &sums, &mut turned);
-                    let count = COLUMNS.min(filters - filter);
-                    let turned = turned.chunks_exact(COLUMNS);
-                    for (mut tap, turned) in taps.outer_iter_mut().zip(turned) {
-                        let tap = tap.as_slice_mut().expect("filters lie side by side");
-                        tap[filter..][..count].copy_from_slice(&turned[..count]);
-                    }
-                }
-            }
-        });
+        share(tasks, |(task, kernel)| gradient::gather(tiles, shards, task * together, kernel));
         bias.fill(0.0);
         for shard in shards.iter() {
             elementwise::add(bias, &shard[tiles.gradients_len()..]);

@@ -5,23 +5,23 @@
 //! A shard keeps these sums; `Gt` and `G` come once a batch, since they are linear. With the last row of
 //! `A` negative `dy` would need more steps, so that the sums' last row and column have the other sign.
 
+use ndarray::ArrayViewMut3;
+
 use super::transforms::{Spread, Taps, of_tile};
-use super::{Form, GAP, TransformInputs, Winograd, load_tile, store_places};
+use super::{GAP, TransformInputs, Winograd, load_tile, store_places};
 use crate::kernel::matmul::even_runs;
 use crate::kernel::simd::{
     COLUMNS, Ends, Kernel, Lanes, Product, Start, Tile, Vector, load_columns, load_rows, panels_of,
-    unrolled_for, vectorized,
+    store_rows, unrolled_for, vectorized,
 };
+use crate::network::Parts;
 
 /// Tiles that are worked on together, if a row of tiles is not longer: the longer the sums over them, the
 /// rarer they are read and written. The transforms stay in the second-level cache.
 const BLOCK: usize = 64;
 
-/// Floats of a panel's row at the most places there are.
-pub(in crate::layer) const SUMS: usize = 36 * COLUMNS;
-
-/// The same at a kernel's places.
-pub(in crate::layer) const TAPS: usize = 9 * COLUMNS;
+/// Sums that are added up together: they stay in the first cache.
+const TOGETHER: usize = 4096;
 
 impl Winograd {
     /// Floats of a kernel's gradient: place, channel, filters in whole vectors.
@@ -86,12 +86,14 @@ vectorized! {
         scratch: &mut [f32],
     ) = kernel_gradient_body;
 
-    /// Adds sixteen filters of a shard, whose places lie `stride` apart, to `sums`.
-    pub(in crate::layer) fn add_places(form: Form, shard: &[f32], stride: usize, sums: &mut [f32])
-        = add_places_body;
-
-    /// `Gt m G`: sixteen filters of a kernel's gradient.
-    pub(in crate::layer) fn turn_back(form: Form, sums: &[f32], taps: &mut [f32]) = turn_back_body;
+    /// The gradient of some channels from `first` on, `Gt m G` of what the shards have summed, which is added up
+    /// in their order. `kernel` is taps x channels x filters.
+    pub(in crate::layer) fn gather(
+        this: &Winograd,
+        shards: Parts<'_>,
+        first: usize,
+        kernel: ArrayViewMut3<'_, f32>,
+    ) = gather_body;
 }
 
 #[inline(always)]
@@ -198,23 +200,52 @@ impl<L: Lanes> Kernel<L> for AddProducts<'_> {
 }
 
 #[inline(always)]
-fn add_places_body<L: Lanes>(form: Form, shard: &[f32], stride: usize, sums: &mut [f32]) {
-    let sums = sums.chunks_exact_mut(COLUMNS).take(form.places());
-    for (sums, shard) in sums.zip(shard.chunks(stride)) {
-        L::Wide::load(sums).add(L::Wide::load(shard)).store(sums);
+fn gather_body<L: Lanes>(
+    this: &Winograd,
+    shards: Parts<'_>,
+    first: usize,
+    kernel: ArrayViewMut3<'_, f32>,
+) {
+    match this.form.outputs {
+        2 => gather_of::<L, 4>(this, shards, first, kernel),
+        _ => gather_of::<L, 6>(this, shards, first, kernel),
     }
 }
 
 #[inline(always)]
-fn turn_back_body<L: Lanes>(form: Form, sums: &[f32], taps: &mut [f32]) {
-    match form.outputs {
-        2 => turn_back_of::<L::Wide, 4>(sums, taps),
-        _ => turn_back_of::<L::Wide, 6>(sums, taps),
+fn gather_of<L: Lanes, const S: usize>(
+    this: &Winograd,
+    shards: Parts<'_>,
+    first: usize,
+    mut kernel: ArrayViewMut3<'_, f32>,
+) {
+    let (width, filters, run) =
+        (this.width(), this.filters, TOGETHER / (S * S) / COLUMNS * COLUMNS);
+    let floats = first * width..(first + kernel.dim().1) * width;
+    let mut taps = <[&mut [f32]; 9]>::default();
+    for (to, tap) in taps.iter_mut().zip(kernel.outer_iter_mut()) {
+        *to = tap.into_slice().expect("a tap's channels lie side by side");
     }
-}
-
-#[inline(always)]
-fn turn_back_of<W: Vector, const S: usize>(sums: &[f32], taps: &mut [f32]) {
-    let sums = load_tile::<W, S>(sums, S * COLUMNS, COLUMNS);
-    store_places(of_tile::<Taps, W, S, 3>(sums), taps, COLUMNS);
+    // As long a run of each place as there is room for: places lie far apart.
+    for from in floats.clone().step_by(run) {
+        let len = run.min(floats.end - from);
+        let mut sums = [0.0; TOGETHER];
+        for shard in shards.iter() {
+            let places = shard[from..].chunks(this.input[2] * width);
+            for (sums, more) in sums.chunks_exact_mut(run).zip(places).take(S * S) {
+                for (sum, value) in sums[..len].iter_mut().zip(&more[..len]) {
+                    *sum += value;
+                }
+            }
+        }
+        for at in (0..len).step_by(COLUMNS) {
+            let (channel, filter) = ((from + at) / width - first, (from + at) % width);
+            let places = load_tile::<L::Wide, S>(&sums[at..], S * run, run);
+            let turned = of_tile::<Taps, L::Wide, S, 3>(places);
+            for (tap, turned) in taps.iter_mut().zip(turned.as_flattened()) {
+                let to = &mut tap[channel * filters + filter..];
+                store_rows([*turned], to, 0, filters - filter);
+            }
+        }
+    }
 }
