@@ -431,16 +431,13 @@ impl Code<'_> {
 
     /// `pack` and `transpose`, and the same for those weights that no layer moves by itself.
     fn layouts(&self) -> TokenStream {
-        let again = self.plan.steps.iter().any(Step::moves);
-        let all = (self.pack("pack", |_| true), self.transpose("transpose", |_| true));
-        let others = again.then(|| {
-            let (pack, transpose) = (
-                self.pack("repack", |step| !step.moves()),
-                self.transpose("transpose_again", |step| !step.moves()),
-            );
+        let pack = self.pack("pack", |_| true);
+        let transpose = self.transpose("transpose", |_| true);
+        let others = self.plan.steps.iter().any(Step::moves).then(|| {
+            let pack = self.pack("repack", |step| !step.moves());
+            let transpose = self.transpose("transpose_again", |step| !step.moves());
             quote!(#pack #transpose)
         });
-        let (pack, transpose) = all;
         quote!(#pack #transpose #others)
     }
 

@@ -71,3 +71,19 @@ fn rescale_body<L: Lanes>(bytes: &[u8], floats: &mut [f32]) {
         *float = f32::from(byte) / 255.0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_floats_are_copied_and_no_others() {
+        let from: Vec<f32> = (1..=16).map(|i| i as f32).collect();
+        for len in 0..=COLUMNS {
+            let mut to = [0.0; COLUMNS];
+            copy_few(&mut to[..len], &from[..len]);
+            assert_eq!(to[..len], from[..len]);
+            assert_eq!(to[len..], vec![0.0; COLUMNS - len]);
+        }
+    }
+}

@@ -199,9 +199,7 @@ impl Dense {
         let [(weights, bias), (gradients, bias_gradients), (squares, bias_squares)] =
             [weights, gradients, squares].map(|floats| floats.split_at_mut(self.kernel_len()));
         let (panels, packed_bias) = packed.split_at_mut(self.packed_kernel());
-        let row = self.row();
-        let shape = (self.units.div_ceil(row), self.inputs, row);
-        let mut packed = ArrayViewMut3::from_shape(shape, panels).expect("as long as its panels");
+        let (row, mut packed) = (self.row(), self.groups(panels));
         let (turned, first) = (self.inputs.div_ceil(COLUMNS), transposed.is_empty());
         let shape = (turned, transposed.len() / turned);
         let mut transposed = ArrayViewMut2::from_shape(shape, transposed).expect("whole panels");
@@ -245,6 +243,12 @@ impl Dense {
         sum_rows(dy, bias);
     }
 
+    /// Its packed kernel: groups of panels x inputs x a group's units.
+    pub(super) fn groups<'a>(&self, panels: &'a mut [f32]) -> ArrayViewMut3<'a, f32> {
+        let shape = (self.units.div_ceil(self.row()), self.inputs, self.row());
+        ArrayViewMut3::from_shape(shape, panels).expect("as long as its panels")
+    }
+
     /// Weights of some inputs, a row for each.
     fn matrix<'a>(&self, weights: &'a [f32]) -> ArrayView2<'a, f32> {
         let shape = (weights.len() / self.units, self.units);
@@ -259,7 +263,7 @@ impl Dense {
         }
     }
 
-    fn blocks<'a>(&self, rows: Rows<'a>, width: usize) -> Blocks<'a> {
+    pub(super) fn blocks<'a>(&self, rows: Rows<'a>, width: usize) -> Blocks<'a> {
         Blocks {
             floats: rows.floats,
             at: rows.at,
@@ -272,7 +276,7 @@ impl Dense {
 }
 
 /// As much of the sum of all rows as there is room for.
-fn sum_rows(rows: Blocks<'_>, sums: &mut [f32]) {
+pub(super) fn sum_rows(rows: Blocks<'_>, sums: &mut [f32]) {
     sums.fill(0.0);
     for row in rows.iter() {
         elementwise::add(sums, row);

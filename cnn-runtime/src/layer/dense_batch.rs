@@ -2,11 +2,12 @@
 //! back is parallel over inputs, and the optimizer's step is part of it. The way forward sums first one half of
 //! the inputs, then the other, so that each of two cores meets the weights that it wrote.
 
-use ndarray::{ArrayViewMut3, Axis};
+use ndarray::Axis;
 
 use super::Dense;
+use super::dense::sum_rows;
 use crate::exchange::Exchange;
-use crate::kernel::elementwise;
+use crate::kernel::elementwise::{self, copy_few};
 use crate::kernel::panels::{Sixteen, list_live, live_len, transpose_panel};
 use crate::kernel::products::{self, Inputs, Outer};
 use crate::kernel::rmsprop;
@@ -150,10 +151,7 @@ impl Dense {
         let Learner { weights, packed, gradients, squares, rule, .. } = learner;
         if let Some(rule) = *rule {
             let packed = &mut packed[self.at.packed..][..self.packed_kernel()];
-            let row = self.row();
-            let shape = (self.units.div_ceil(row), self.inputs, row);
-            let mut packed =
-                ArrayViewMut3::from_shape(shape, packed).expect("as long as its panels");
+            let mut packed = self.groups(packed);
             let packed = packed.axis_chunks_iter_mut(Axis(1), COLUMNS);
             let kernel = weights[tensor.clone()].chunks_mut(part);
             let all = kernel.zip(squares[tensor].chunks_mut(part)).zip(packed).zip(dx).enumerate();
@@ -176,10 +174,7 @@ impl Dense {
         let tensor = self.at.weights + self.kernel_len()..self.at.weights + self.weights_len();
         let Learner { weights, packed, gradients, squares, rule, .. } = learner;
         let gradients = &mut gradients[tensor.clone()];
-        gradients.fill(0.0);
-        for image in 0..dy.count {
-            elementwise::add(gradients, dy.row(image, self.units));
-        }
+        sum_rows(self.blocks(dy, self.units), gradients);
         if let Some(rule) = *rule {
             let bias = &mut weights[tensor.clone()];
             rmsprop::step(rule, bias, gradients, &mut squares[tensor]);
@@ -209,11 +204,8 @@ fn cut(rows: Rows<'_>, width: usize, first: usize, to: &mut [f32]) {
         *to = [0.0; COLUMNS];
         if image < rows.count {
             let row = &rows.row(image, width)[first..];
-            // Not one copy for both: of sixteen floats it is no call.
-            match row.first_chunk() {
-                Some(row) => *to = *row,
-                None => to[..row.len()].copy_from_slice(row),
-            }
+            let count = row.len().min(COLUMNS);
+            copy_few(&mut to[..count], &row[..count]);
         }
     }
 }
