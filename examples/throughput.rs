@@ -7,14 +7,16 @@
 use std::error::Error;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bpaf::{Parser as _, construct, long};
 use cnn::{Cifar10Cnn, MnistCnn, MnistMlp, ResNet20};
-use cnn_runtime::data::{DataError, Dataset, Inputs, cifar10, mnist};
+use cnn_runtime::data::{DataError, Dataset, Examples, Inputs, cifar10, mnist};
 use cnn_runtime::rng::Rng;
 use cnn_runtime::{Model, Network, Settings, Trainer};
 use ndarray::{Array1, Array4};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use serde_json::{Value, json};
 
 /// The digits that ship with the repository.
@@ -37,11 +39,10 @@ impl Flags {
         let model = long("model")
             .argument("mnist_cnn|mnist_mlp|cifar10_cnn|resnet20")
             .parse(|name: String| ModelName::of(&name).ok_or("not one of the models"));
-        let mode = long("mode").argument("train|infer").parse(|name: String| match name.as_str() {
-            "train" => Ok(Mode::Train),
-            "infer" => Ok(Mode::Infer),
-            _ => Err("expected train or infer"),
-        });
+        let mode = long("mode")
+            .help("scale trains on one thread, on --threads, and on each of these apart, in turns")
+            .argument("train|infer|scale")
+            .parse(|name: String| Mode::of(&name).ok_or("expected train, infer or scale"));
         let threads = long("threads").argument("N").fallback(2).display_fallback();
         let batch = long("batch")
             .help("Images in a step or a prediction; the model's own for training, 1 for inference")
@@ -90,16 +91,35 @@ impl ModelName {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Mode {
     Train,
     Infer,
+    Scale,
+}
+
+impl Mode {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "train" => Some(Self::Train),
+            "infer" => Some(Self::Infer),
+            "scale" => Some(Self::Scale),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Infer => "infer",
+            Self::Scale => "scale",
+        }
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let flags = Flags::parse();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(flags.threads).build()?;
-    let line = pool.install(|| match flags.model {
+    let line = pool(flags.threads)?.install(|| match flags.model {
         ModelName::MnistCnn => measure::<MnistCnn>(&flags),
         ModelName::MnistMlp => measure::<MnistMlp>(&flags),
         ModelName::Cifar10Cnn => measure::<Cifar10Cnn>(&flags),
@@ -107,6 +127,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     println!("{}", line?);
     Ok(())
+}
+
+fn pool(threads: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
+    ThreadPoolBuilder::new().num_threads(threads).build()
 }
 
 fn measure<N: Network>(flags: &Flags) -> Result<Value, String> {
@@ -120,11 +144,12 @@ fn measure<N: Network>(flags: &Flags) -> Result<Value, String> {
     let mut line = match flags.mode {
         Mode::Train => train::<N>(flags, &data),
         Mode::Infer => infer::<N>(flags, &data),
+        Mode::Scale => scale::<N>(flags, &data).map_err(|error| error.to_string())?,
     };
     line["peer"] = "cnn".into();
     line["version"] = env!("CARGO_PKG_VERSION").into();
     line["model"] = flags.model.name().into();
-    line["mode"] = if flags.mode == Mode::Train { "train" } else { "infer" }.into();
+    line["mode"] = flags.mode.name().into();
     line["threads"] = flags.threads.into();
     line["peak_rss_mib"] = peak_rss_mib().into();
     Ok(line)
@@ -150,35 +175,100 @@ fn photographs(folder: Option<&Path>) -> Result<Dataset, DataError> {
 }
 
 /// Whole steps: gather a shuffled batch, forward, loss, backward, optimizer.
-fn train<N: Network>(flags: &Flags, data: &Dataset) -> Value {
-    let batch = flags.batch.unwrap_or(N::DEFAULTS.batch_size);
-    let mut model = Model::<N>::new(0);
-    let settings = Settings { batch_size: batch, ..Settings::of::<N>() };
-    let mut trainer = Trainer::new(&mut model, settings);
-    let examples = data.examples();
-    let mut order: Vec<usize> = (0..examples.len()).collect();
-    let (mut next, mut epoch, mut last_loss) = (order.len(), 0, 0.0);
-    let mut step = || {
-        if next + batch > order.len() {
-            Rng::new(0, epoch).shuffle(&mut order);
-            (next, epoch) = (0, epoch + 1);
+struct Steps<'a, N: Network> {
+    trainer: Trainer<'a, N>,
+    examples: Examples<'a>,
+    batch: usize,
+    order: Vec<usize>,
+    next: usize,
+    epoch: u64,
+    last_loss: f64,
+}
+
+impl<'a, N: Network> Steps<'a, N> {
+    fn new(flags: &Flags, data: &'a Dataset, model: &'a mut Model<N>) -> Self {
+        let batch = flags.batch.unwrap_or(N::DEFAULTS.batch_size);
+        let settings = Settings { batch_size: batch, ..Settings::of::<N>() };
+        let trainer = Trainer::new(model, settings);
+        let examples = data.examples();
+        let order: Vec<usize> = (0..examples.len()).collect();
+        let next = order.len();
+        let mut steps = Self { trainer, examples, batch, order, next, epoch: 0, last_loss: 0.0 };
+        for _ in 0..30 {
+            steps.step();
         }
-        let totals = trainer.step(&examples, &order[next..next + batch]);
-        (next, last_loss) = (next + batch, totals.loss / totals.samples as f64);
-    };
-    for _ in 0..30 {
-        step();
+        steps
     }
-    let (rates, _) = repeat(flags, 20, &mut step);
-    let rates: Vec<f64> = rates.iter().map(|rate| rate * batch as f64).collect();
+
+    fn step(&mut self) {
+        if self.next + self.batch > self.order.len() {
+            Rng::new(0, self.epoch).shuffle(&mut self.order);
+            (self.next, self.epoch) = (0, self.epoch + 1);
+        }
+        let indices = &self.order[self.next..self.next + self.batch];
+        let totals = self.trainer.step(&self.examples, indices);
+        self.next += self.batch;
+        self.last_loss = totals.loss / totals.samples as f64;
+    }
+}
+
+fn train<N: Network>(flags: &Flags, data: &Dataset) -> Value {
+    let mut model = Model::new(0);
+    let mut steps = Steps::<N>::new(flags, data, &mut model);
+    let (rates, _) = repeat(flags, 20, &mut || steps.step());
+    let rates: Vec<f64> = rates.iter().map(|rate| rate * steps.batch as f64).collect();
     let flops = training_flops::<N>();
-    let rounded_loss = (last_loss * 1e4).round() / 1e4;
     json!({
-        "batch": batch,
+        "batch": steps.batch,
         "images_per_s": summary(&rates),
         "gflop_per_s": round(median(&rates) * flops / 1e9),
-        "last_loss": rounded_loss,
+        "last_loss": (steps.last_loss * 1e4).round() / 1e4,
     })
+}
+
+/// Steps in a turn of [`scale`], behind a quarter as many that are not counted: by then the caches hold what the
+/// turn's threads need.
+const TURN: u32 = 20;
+
+/// Turns of a few hundredths of a second each, so that a machine whose speed drifts is as fast for all: one
+/// thread, several threads, and as many trainings side by side with a thread each, which is what the machine has
+/// to give.
+fn scale<N: Network>(flags: &Flags, data: &Dataset) -> Result<Value, ThreadPoolBuildError> {
+    let many = pool(flags.threads)?;
+    let alone = (0..flags.threads).map(|_| pool(1)).collect::<Result<Vec<_>, _>>()?;
+    let mut models: Vec<Model<N>> = alone.iter().map(|_| Model::new(0)).collect();
+    let mut steps: Vec<_> = models.iter_mut().map(|model| Steps::new(flags, data, model)).collect();
+    let turn = |pool: &ThreadPool, steps: &mut Steps<'_, N>| {
+        pool.install(|| {
+            (0..TURN / 4).for_each(|_| steps.step());
+            let start = Instant::now();
+            (0..TURN).for_each(|_| steps.step());
+            f64::from(TURN) * steps.batch as f64 / start.elapsed().as_secs_f64()
+        })
+    };
+    let start = Instant::now();
+    let least = flags.seconds * flags.repeats as f64;
+    let (mut rates, mut ratios) = ([const { Vec::new() }; 3], [const { Vec::new() }; 2]);
+    while start.elapsed().as_secs_f64() < least || ratios[0].is_empty() {
+        let one = turn(&alone[0], &mut steps[0]);
+        let threads = turn(&many, &mut steps[0]);
+        let apart = thread::scope(|scope| {
+            let turns = alone.iter().zip(&mut steps);
+            let turns: Vec<_> =
+                turns.map(|(pool, steps)| scope.spawn(move || turn(pool, steps))).collect();
+            turns.into_iter().map(|turn| turn.join().expect("steps do not panic")).sum::<f64>()
+        });
+        rates.iter_mut().zip([one, threads, apart]).for_each(|(all, rate)| all.push(rate));
+        ratios.iter_mut().zip([threads / one, threads / apart]).for_each(|(all, r)| all.push(r));
+    }
+    let [one, threads, apart] = rates.map(|rates| summary(&rates));
+    let [to_one, to_apart] = ratios.map(|ratios| summary(&ratios));
+    Ok(json!({
+        "batch": steps[0].batch,
+        "images_per_s": { "one_thread": one, "threads": threads, "apart": apart },
+        "threads_to_one": to_one,
+        "threads_to_apart": to_apart,
+    }))
 }
 
 /// From images in memory to finished probabilities.

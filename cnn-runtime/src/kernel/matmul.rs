@@ -175,6 +175,9 @@ fn multiply_body<L: Lanes>(
     if x.len() / inner <= FEW {
         return multiply_few::<L>(x, w, columns, halves, bias, relu, y);
     }
+    if x.len() / inner < COLUMNS {
+        return multiply_some::<L>(x, w, columns, halves, bias, relu, y);
+    }
     // Side by side, since rows that lie powers of two apart displace each other in the cache.
     let mut images = [[0.0; DEPTH * COLUMNS]; GROUPS];
     let mut lists = [[0.0; live_len(DEPTH)]; GROUPS];
@@ -242,6 +245,50 @@ impl Block<'_> {
                 let ends = Ends { start, relu, to, stride, panel: COLUMNS, columns: left };
                 PanelProduct { images, panel, inputs: 0..depth, live, ends }
                     .compute::<L>(rows, count);
+            }
+        }
+    }
+}
+
+/// Less than a panel of rows, which are read as they lie: to turn them takes as long as for a whole panel.
+#[inline(always)]
+fn multiply_some<L: Lanes>(
+    x: &[f32],
+    w: Matrix<'_>,
+    columns: Range<usize>,
+    halves: Halves,
+    bias: &[f32],
+    relu: bool,
+    y: &mut [f32],
+) {
+    let (inner, stride) = (w.rows, columns.len());
+    for (from, depth, some) in halves.blocks(inner, columns.clone(), DEPTH) {
+        for Range { start: begin, end } in some {
+            for (first, count) in panels_of::<L>(end - begin) {
+                let first = begin + first;
+                let (panel, left) = (w.panel(first).from(from), columns.end - first);
+                for (row, rows) in even_parts(x.len() / inner, L::ROWS) {
+                    let ends = Ends {
+                        start: halves.start(first, inner, from, bias),
+                        relu: relu && halves.ends(first, inner, from + depth),
+                        to: &mut y[row * stride + first - columns.start..],
+                        stride,
+                        panel: COLUMNS,
+                        columns: left,
+                    };
+                    let tile = Tile {
+                        counts: [1, 1, depth],
+                        a: x,
+                        a_at: row * inner + from,
+                        a_row: inner,
+                        a_steps: [0, 0, 1],
+                        b: panel.floats,
+                        b_at: 0,
+                        b_panel: panel.next,
+                        b_steps: [0, 0, panel.row],
+                    };
+                    Product { tile, ends }.compute::<L>(rows, count);
+                }
             }
         }
     }

@@ -3,10 +3,9 @@
 
 use std::ops::Range;
 
-use super::elementwise::copy_few;
 use super::matmul::even_parts;
 use super::simd::{
-    COLUMNS, Ends, LIST_SLACK, Lanes, LiveProduct, PANELS, Product, Tile, vectorized,
+    COLUMNS, Ends, LIST_SLACK, Lanes, LiveProduct, PANELS, Product, Tile, Vector, vectorized,
 };
 
 /// A matrix in panels of sixteen columns.
@@ -113,7 +112,7 @@ impl<'a> Sixteen<'a> {
         if left > 0 {
             let mut square = [[0.0; COLUMNS]; COLUMNS];
             for (to, row) in square.iter_mut().zip(rows) {
-                copy_few(&mut to[..left], &row[whole..whole + left]);
+                L::Wide::load_some(&row[whole..], left).store(to);
             }
             L::turn(&mut square);
             last.copy_from_slice(&square[..left]);

@@ -34,6 +34,8 @@ pub(crate) use tile::{
 };
 pub(crate) use windows::{Pixels, Sink, Windows};
 
+use super::elementwise::copy_few;
+
 /// Floats in one [`Lanes`] value, on every path.
 pub(crate) const LANES: usize = 8;
 
@@ -87,6 +89,14 @@ pub(crate) trait Vector: Copy {
         assert!(from.len() >= Self::LEN);
         // SAFETY: just checked.
         unsafe { Self::read(from.as_ptr()) }
+    }
+
+    /// Reads the first `count` floats of `from`, at most `LEN`, and zeros behind them.
+    #[inline(always)]
+    fn load_some(from: &[f32], count: usize) -> Self {
+        let mut padded = [0.0; COLUMNS];
+        copy_few(&mut padded[..count], &from[..count]);
+        Self::load(&padded)
     }
 
     /// Writes to the first `LEN` floats of `to`.
@@ -290,6 +300,12 @@ impl<L: Lanes> Vector for Pair<L> {
     #[inline(always)]
     fn select(self, mask: Self::Mask, other: Self) -> Self {
         Self(self.0.select(mask.0, other.0), self.1.select(mask.1, other.1))
+    }
+
+    #[inline(always)]
+    fn load_some(from: &[f32], count: usize) -> Self {
+        let (first, others) = from[..count].split_at(count.min(L::LEN));
+        Self(L::load_some(first, first.len()), L::load_some(others, others.len()))
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! The gradient of a short kernel behind pooling. It has few taps, so that every gradient meeting every
 //! pixel of its window, with zeros at the three that lost, is less work than listing which won.
 
-use super::{COLUMNS, Kernel, Lanes, Pixels, Vector, unrolled};
+use super::{COLUMNS, Kernel, Lanes, Pixels, Vector, load_columns, unrolled};
 
 /// What a short kernel's gradient is made of. Windows are two by two pixels, side by side.
 #[derive(Clone, Copy)]
@@ -113,7 +113,8 @@ impl Part<'_> {
                 for column in 0..columns {
                     let at = (row * columns + column) * channels + channel;
                     // Beyond the last channel is another pixel's: its sums are thrown away.
-                    let (winners, values): (V, V) = (load(&route[at..]), load(&dy[at..]));
+                    let [winners, values]: [V; 2] =
+                        [&route[at..], &dy[at..]].map(|from| load_columns(from, from.len()));
                     let start = first + 2 * (row * down + column * across);
                     let places = [0, across, down, down + across];
                     unrolled!([0 1 2 3] 4, place => {
@@ -167,17 +168,5 @@ impl Part<'_> {
                 *bias += total;
             }
         }
-    }
-}
-
-/// Reads a vector; where floats end before it does, the rest is 0.
-#[inline(always)]
-fn load<V: Vector>(from: &[f32]) -> V {
-    if from.len() >= V::LEN {
-        V::load(from)
-    } else {
-        let mut padded = [0.0; COLUMNS];
-        padded[..from.len()].copy_from_slice(from);
-        V::load(&padded)
     }
 }

@@ -328,13 +328,7 @@ impl OfTile for Repeated<'_> {
 /// Reads up to a vector's columns; absent ones are 0.
 #[inline(always)]
 pub(crate) fn load_columns<W: Vector>(from: &[f32], columns: usize) -> W {
-    if columns >= W::LEN {
-        W::load(from)
-    } else {
-        let mut padded = [0.0; COLUMNS];
-        copy_few(&mut padded[..columns], &from[..columns]);
-        W::load(&padded)
-    }
+    if columns >= W::LEN { W::load(from) } else { W::load_some(from, columns) }
 }
 
 /// Writes each row's first `columns` columns, of which a vector holds all that count, `stride` apart.
@@ -381,4 +375,39 @@ pub(crate) fn load_rows<W: Vector, const R: usize>(
 pub(crate) fn relu_rows<W: Vector, const R: usize>(mut rows: [W; R]) -> [W; R] {
     unrolled!(R, row => rows[row] = rows[row].relu());
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::simd::{Path, vectorized};
+
+    vectorized! {
+        /// Some columns, as they are and as one and two of the path's vectors read them.
+        fn load_all(from: &[f32], narrow: &mut [f32], wide: &mut [f32]) = load_all_body;
+    }
+
+    #[inline(always)]
+    fn load_all_body<L: Lanes>(from: &[f32], narrow: &mut [f32], wide: &mut [f32]) {
+        load_columns::<L>(from, from.len().min(LANES)).store(narrow);
+        load_columns::<L::Wide>(from, from.len()).store(wide);
+    }
+
+    #[test]
+    fn absent_columns_are_zeros() {
+        let floats: Vec<f32> = (1..=COLUMNS).map(|i| i as f32).collect();
+        for &path in Path::all() {
+            Path::force(Some(path));
+            for len in 0..=COLUMNS {
+                // A slice of its own, so that Miri and sanitizers see what is read behind it.
+                let from: Box<[f32]> = floats[..len].into();
+                let (mut narrow, mut wide) = ([f32::NAN; LANES], [f32::NAN; COLUMNS]);
+                load_all(&from, &mut narrow, &mut wide);
+                let expected = [&floats[..len], &[0.0; COLUMNS][len..]].concat();
+                assert_eq!(wide[..], expected, "{len} columns, {path:?}");
+                assert_eq!(narrow[..], expected[..LANES], "{len} columns, {path:?}");
+            }
+        }
+        Path::force(None);
+    }
 }

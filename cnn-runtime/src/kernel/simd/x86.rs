@@ -7,11 +7,12 @@ mod lists512;
 use std::arch::x86_64::{
     __m256, __m256i, __m512, __mmask16, _CMP_GT_OQ, _CMP_UNORD_Q, _kor_mask16, _mm256_add_ps,
     _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cmpeq_epi32,
-    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_or_ps,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_srli_epi32, _mm256_storeu_ps,
-    _mm256_sub_epi32, _mm256_sub_ps, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
-    _mm512_cmp_ps_mask, _mm512_cmpeq_epi32_mask, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_blend_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm256_cmpgt_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_maskload_ps, _mm256_max_ps,
+    _mm256_mul_ps, _mm256_or_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
+    _mm256_setzero_ps, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps,
+    _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+    _mm512_cmpeq_epi32_mask, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
+    _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
     _mm512_setzero_ps, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
@@ -32,7 +33,7 @@ pub(crate) struct Wide512(__m512);
 /// A [`Vector`] of a register type and its instructions.
 macro_rules! vector {
     ($name:ident, $len:literal, $splat:ident, $mul_add:ident, $add:ident, $sub:ident, $mul:ident,
-     $max:ident, $zero:ident, $read:ident, $write:ident,
+     $max:ident, $zero:ident, $read:ident, $some:ident, $write:ident,
      $bits:ident, $floats:ident, $shift:ident, $minus:ident, $integer:ident,
      $mask:ty, $compare:ident, $or:ident, $same:ident, $select:ident) => {
         impl Vector for $name {
@@ -110,6 +111,13 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            fn load_some(from: &[f32], count: usize) -> Self {
+                assert!(count <= from.len() && count <= $len);
+                // SAFETY: just checked, and as above.
+                Self(unsafe { $some(from.as_ptr(), count) })
+            }
+
+            #[inline(always)]
             unsafe fn read(from: *const f32) -> Self {
                 // SAFETY: the caller's promise, and as above.
                 Self(unsafe { $read(from) })
@@ -138,6 +146,7 @@ macro_rules! eight {
             _mm256_max_ps,
             _mm256_setzero_ps,
             _mm256_loadu_ps,
+            some_256,
             _mm256_storeu_ps,
             _mm256_castps_si256,
             _mm256_castsi256_ps,
@@ -166,6 +175,7 @@ vector!(
     _mm512_max_ps,
     _mm512_setzero_ps,
     _mm512_loadu_ps,
+    some_512,
     _mm512_storeu_ps,
     _mm512_castps_si512,
     _mm512_castsi512_ps,
@@ -178,6 +188,25 @@ vector!(
     _mm512_cmpeq_epi32_mask,
     select_512
 );
+
+/// The first `count` floats of eight, and zeros: in one instruction, since a vector that was just put together
+/// in memory has to wait for its parts.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn some_256(from: *const f32, count: usize) -> __m256 {
+    let places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    let mask = _mm256_cmpgt_epi32(_mm256_set1_epi32((count as u32).cast_signed()), places);
+    // SAFETY: the caller's promise that so many floats lie there; no others are read.
+    unsafe { _mm256_maskload_ps(from, mask) }
+}
+
+/// The same of sixteen.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn some_512(from: *const f32, count: usize) -> __m512 {
+    // SAFETY: as above.
+    unsafe { _mm512_maskz_loadu_ps(((1_u32 << count) - 1) as __mmask16, from) }
+}
 
 /// `_mm256_cmpeq_epi32` as a mask of [`_mm256_blendv_ps`].
 #[inline]
