@@ -43,10 +43,16 @@ impl Flags {
             .help("scale trains on one thread, on --threads, and on each of these apart, in turns")
             .argument("train|infer|scale")
             .parse(|name: String| Mode::of(&name).ok_or("expected train, infer or scale"));
-        let threads = long("threads").argument("N").fallback(2).display_fallback();
+        let some = |count: &usize| *count > 0;
+        let threads = long("threads")
+            .argument("N")
+            .guard(some, "at least one thread")
+            .fallback(2)
+            .display_fallback();
         let batch = long("batch")
             .help("Images in a step or a prediction; the model's own for training, 1 for inference")
             .argument("N")
+            .guard(some, "at least one image")
             .optional();
         let seconds = long("seconds")
             .help("Least length of a repeat")
