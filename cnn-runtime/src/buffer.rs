@@ -137,13 +137,20 @@ impl<A: Floats> DerefMut for Storage<A> {
 pub struct Carve<'a> {
     rest: &'a mut [f32],
     capacity: usize,
+    first: usize,
 }
 
 impl<'a> Carve<'a> {
     /// Cuts `arena` for `capacity` images at a time.
     #[must_use]
     pub fn new(arena: &'a mut [f32], capacity: usize) -> Self {
-        Self { rest: arena, capacity }
+        Self { rest: arena, capacity, first: 0 }
+    }
+
+    /// Of all [`rows`](Self::rows) only those from `first` on.
+    #[must_use]
+    pub fn skip(self, first: usize) -> Self {
+        Self { first, ..self }
     }
 
     fn take(&mut self, len: usize) -> &'a mut [f32] {
@@ -171,13 +178,13 @@ impl<'a> Carve<'a> {
         Slot(self.take(len))
     }
 
-    /// `N` floats for every image.
+    /// `N` floats for every image, from the first that is not skipped.
     ///
     /// # Panics
     /// If the arena is too small.
     #[must_use]
     pub fn rows<const N: usize>(&mut self) -> &'a mut [[f32; N]] {
-        self.take(self.capacity * N).as_chunks_mut().0
+        &mut self.take(self.capacity * N).as_chunks_mut().0[self.first..]
     }
 
     /// `N` floats.

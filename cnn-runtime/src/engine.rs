@@ -13,7 +13,7 @@ use crate::model::{Model, load, load_one, tensor};
 use crate::network::{Defaults, LossKind, Network, Pass, Regularizer, Shards, Team};
 use crate::optimizer::{Learner, Optimizer, OptimizerKind};
 use crate::regularizer;
-use crate::team::{awake, share};
+use crate::team::{awake, share, share_parts};
 
 /// Sums over images.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -279,17 +279,16 @@ impl<'m, N: Network> Trainer<'m, N> {
         for stage in 0..N::STAGES {
             let (packed, transposed) = (self.model.packed(), &*self.transposed);
             let (batch, exchange) = (&self.batch, &self.exchange);
-            let turn = |first: usize, images: usize, arena: &mut [f32], tape: &mut [f32]| {
+            let turn = |first: usize, images: [usize; 2], arena: &mut [f32], tape: &mut [f32]| {
                 if stage == 0 {
-                    for (i, image) in N::inputs(arena)[..images].iter_mut().enumerate() {
-                        load(first + i, image);
-                    }
+                    let inputs = N::inputs(arena).iter_mut().skip(images[0]).take(images[1]);
+                    inputs.zip(first..).for_each(|(image, i)| load(i, image));
                 }
                 let pass = pass(first);
                 N::forward(stage, packed, batch, exchange, pass, images, arena, tape);
                 let mut totals = Totals::default();
                 if stage == last {
-                    let scores = N::scores(arena)[..images].iter();
+                    let scores = N::scores(arena)[..images[1]].iter();
                     let gradients = N::score_gradients(tape).iter_mut();
                     for (i, (scores, gradients)) in scores.zip(gradients).enumerate() {
                         totals += head(first + i, scores, gradients);
@@ -298,7 +297,7 @@ impl<'m, N: Network> Trainer<'m, N> {
                 }
                 totals
             };
-            sweep::<N>(&mut self.shards, &mut self.totals, count, turn);
+            sweep::<N>(stage, &mut self.shards, &mut self.totals, count, turn);
             if stage < last {
                 let shards = shards::<N>(&self.shards, count);
                 let (weights, packed) = (self.model.stored_weights(), self.model.packed());
@@ -318,12 +317,12 @@ impl<'m, N: Network> Trainer<'m, N> {
                 learner(optimizer, moves, self.model, &mut self.transposed, gradients);
             N::couple_back(stage, &left, &mut self.batch, &mut self.exchange, &mut learner);
             let (transposed, batch, exchange) = (&*self.transposed, &self.batch, &self.exchange);
-            let turn = |first: usize, images: usize, arena: &mut [f32], tape: &mut [f32]| {
+            let turn = |first: usize, images: [usize; 2], arena: &mut [f32], tape: &mut [f32]| {
                 let pass = pass(first);
                 N::backward(stage, transposed, batch, exchange, pass, images, arena, tape);
                 Totals::default()
             };
-            sweep::<N>(&mut self.shards, &mut self.totals, count, turn);
+            sweep::<N>(stage, &mut self.shards, &mut self.totals, count, turn);
         }
         let (optimizer, gradients) = (&mut self.optimizer, &mut self.gradients);
         let mut learner = learner(optimizer, moves, self.model, &mut self.transposed, gradients);
@@ -369,20 +368,46 @@ fn shards<N: Network>(floats: &[f32], count: usize) -> Shards<'_> {
     Shards { floats, stride: Trainer::<N>::STRIDE, shard: N::SHARD, count }
 }
 
-/// Calls `turn(first image, how many, arena, tape)` for each shard of `count` images, in parallel.
+/// A shard in a sweep.
+struct Turn<'a> {
+    arena: &'a mut [f32],
+    tape: &'a mut [f32],
+    totals: &'a mut Totals,
+    /// Of its images those yet to come, by their numbers in the batch.
+    images: Range<usize>,
+}
+
+/// Takes all shards of `count` images through a stage, in parallel, and sets their totals:
+/// `turn(the first image's number in the batch, the same in its shard and how many, arena, tape)`.
 fn sweep<N: Network>(
+    stage: usize,
     floats: &mut [f32],
     totals: &mut [Totals],
     count: usize,
-    turn: impl Fn(usize, usize, &mut [f32], &mut [f32]) -> Totals + Sync,
+    turn: impl Fn(usize, [usize; 2], &mut [f32], &mut [f32]) -> Totals + Sync,
 ) {
     let totals = &mut totals[..count.div_ceil(N::SHARD)];
     let shards = floats.chunks_mut(Trainer::<N>::STRIDE).zip(totals).enumerate();
-    share(shards, |(shard, (arena, totals))| {
+    let shards = shards.map(|(shard, (arena, totals))| {
         let (arena, tape) = arena.split_at_mut(N::SHARD_ARENA);
         let first = shard * N::SHARD;
-        *totals = turn(first, (count - first).min(N::SHARD), arena, tape);
+        *totals = Totals::default();
+        Turn { arena, tape, totals, images: first..count.min(first + N::SHARD) }
     });
+    let go_on = |shard: &mut Turn<'_>, count: usize| {
+        let first = shard.images.start;
+        let images = [first % N::SHARD, count];
+        *shard.totals += turn(first, images, &mut *shard.arena, &mut *shard.tape);
+        shard.images.start += count;
+    };
+    if N::BY_IMAGE.contains(&stage) {
+        share_parts(shards, |shard| shard.images.len(), go_on);
+    } else {
+        share(shards, |mut shard| {
+            let all = shard.images.len();
+            go_on(&mut shard, all);
+        });
+    }
 }
 
 impl<N: Network> fmt::Debug for Trainer<'_, N> {

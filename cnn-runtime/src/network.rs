@@ -321,6 +321,9 @@ pub trait Network: Send + Sync + Sized + 'static {
     /// How often a training step goes over all shards on the way forward, and as often back.
     /// Between two stages something is summed over the whole batch.
     const STAGES: usize = 1;
+    /// Stages that may take a shard's images one after the other, in order, a few in each call, both ways; others
+    /// take all at once.
+    const BY_IMAGE: &'static [usize] = &[];
     /// Floats that layers which work on a batch as a whole have for each of its images.
     const EXCHANGE: usize = 0;
     /// Starts and lengths, among the weights, of those that [`couple_back`](Self::couple_back) and
@@ -364,15 +367,16 @@ pub trait Network: Send + Sync + Sized + 'static {
     /// The images' place in a shard's arena.
     fn inputs(arena: &mut [f32]) -> &mut [Self::Input];
 
-    /// One of the [`STAGES`](Self::STAGES) of a training step's way forward, over the first `images`
-    /// images of a shard. Notes on the tape what [`backward`](Self::backward) needs.
+    /// One of the [`STAGES`](Self::STAGES) of a training step's way forward, over `images`: the first of a
+    /// shard's, whose number in the batch `pass` says, and how many. Notes on the tape what
+    /// [`backward`](Self::backward) needs.
     fn forward(
         stage: usize,
         packed: &Self::Packed,
         batch: &Self::Batch,
         exchange: &Exchange,
         pass: Pass,
-        images: usize,
+        images: [usize; 2],
         arena: &mut [f32],
         tape: &mut [f32],
     );
@@ -412,15 +416,15 @@ pub trait Network: Send + Sync + Sized + 'static {
     /// Where the gradients of [`scores`](Self::scores) go.
     fn score_gradients(tape: &mut [f32]) -> &mut [Self::Output];
 
-    /// Runs a stage's layers backward over what `forward` left, the last stage from the gradients
-    /// in [`score_gradients`](Self::score_gradients) on.
+    /// Runs a stage's layers backward over what `forward` left of the same images, the last stage from the
+    /// gradients in [`score_gradients`](Self::score_gradients) on.
     fn backward(
         stage: usize,
         transposed: &Self::Transposed,
         batch: &Self::Batch,
         exchange: &Exchange,
         pass: Pass,
-        images: usize,
+        images: [usize; 2],
         arena: &mut [f32],
         tape: &mut [f32],
     );

@@ -41,9 +41,12 @@ impl Team {
 /// Threads wait awake for the last items: to go to sleep at the end of a phase and to be woken for the next
 /// takes tens of microseconds, longer than some phases. `work` may share items in its turn; a thread that
 /// meets the outer work while it waits for the inner is then held for as long as threads wait.
+///
+/// # Panics
+/// If the iterator's hint at its size leaves this open.
 pub(crate) fn share<I>(items: I, work: impl Fn(I::Item) + Sync)
 where
-    I: DoubleEndedIterator + ExactSizeIterator + Send,
+    I: DoubleEndedIterator + Send,
 {
     share_on(threads(), items, work);
 }
@@ -57,9 +60,10 @@ pub(crate) fn threads() -> usize {
 
 fn share_on<I>(threads: usize, items: I, work: impl Fn(I::Item) + Sync)
 where
-    I: DoubleEndedIterator + ExactSizeIterator + Send,
+    I: DoubleEndedIterator + Send,
 {
-    let count = items.len();
+    let (count, most) = items.size_hint();
+    assert_eq!(Some(count), most, "as many items as the iterator says");
     if threads.min(count) <= 1 {
         return items.for_each(work);
     }
@@ -76,6 +80,66 @@ where
         }
         let start = Instant::now();
         while done.load(Ordering::Acquire) < count && pause(start) {}
+    });
+}
+
+/// As [`share`], for items that are done part by part: `left` says how many units of one are left, and `work`
+/// how many to do next. Half of each item is done at once, then half of what is left: so there are small parts
+/// in the end for whoever is free, and threads that are not equally fast are done together.
+pub(crate) fn share_parts<I: Send>(
+    items: impl DoubleEndedIterator<Item = I> + ExactSizeIterator + Send,
+    left: impl Fn(&I) -> usize + Sync,
+    work: impl Fn(&mut I, usize) + Sync,
+) {
+    share_parts_on(threads(), items, left, work);
+}
+
+/// The most items that are done part by part. Of more, a last one is little of all.
+const FEW: usize = 16;
+
+fn share_parts_on<I: Send>(
+    threads: usize,
+    items: impl DoubleEndedIterator<Item = I> + ExactSizeIterator + Send,
+    left: impl Fn(&I) -> usize + Sync,
+    work: impl Fn(&mut I, usize) + Sync,
+) {
+    let count = items.len();
+    if threads.min(count) <= 1 || count > FEW {
+        return share_on(threads, items, |mut item| {
+            let all = left(&item);
+            work(&mut item, all);
+        });
+    }
+    let mut places = [const { None }; FEW];
+    places.iter_mut().zip(items).for_each(|(place, item)| *place = Some(item));
+    // Items that no thread holds, and how many are done.
+    let (places, done) = (Mutex::new(places), AtomicUsize::new(0));
+    let places = || places.lock().unwrap_or_else(PoisonError::into_inner);
+    on_each(threads, true, &|front| {
+        let next = || {
+            let mut places = places();
+            let most = places.iter().flatten().map(&left).max()?;
+            let fits = |at: &usize| places[*at].as_ref().map(&left) == Some(most);
+            let mut all = 0..FEW;
+            let at = if front { all.find(fits) } else { all.rfind(fits) }?;
+            Some((at, places[at].take()?))
+        };
+        let mut start = Instant::now();
+        // Ends without the items of a thread that panics, or takes long: it goes on with those by itself.
+        while done.load(Ordering::Acquire) < count {
+            if let Some((at, mut item)) = next() {
+                let half = left(&item).div_ceil(2);
+                work(&mut item, half);
+                if left(&item) == 0 {
+                    done.fetch_add(1, Ordering::Release);
+                } else {
+                    places()[at] = Some(item);
+                }
+                start = Instant::now();
+            } else if !pause(start) {
+                return;
+            }
+        }
     });
 }
 
@@ -196,6 +260,30 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_every_item_are_done_once_and_in_order() {
+        for threads in [1, 2, 3, 16] {
+            for count in [0, 1, 2, 7, FEW, FEW + 1] {
+                let mut items: Vec<(usize, Vec<usize>)> =
+                    (0..count).map(|i| (0, vec![i])).collect();
+                pool(threads).install(|| {
+                    awake(|| {
+                        let left = |(len, done): &&mut (usize, Vec<usize>)| 1 + done[0] - *len;
+                        share_parts_on(threads, items.iter_mut(), left, |(len, parts), units| {
+                            parts.extend(*len..*len + units);
+                            *len += units;
+                        });
+                    });
+                });
+                for (i, (len, parts)) in items.into_iter().enumerate() {
+                    let what = format!("item {i} of {count} on {threads} threads");
+                    assert_eq!(len, i + 1, "{what}");
+                    assert_eq!(parts[1..], (0..=i).collect::<Vec<_>>(), "{what}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn work_may_be_shared_again() {
         let mut rows = vec![[0; 5]; 9];
         pool(3).install(|| {
@@ -223,6 +311,23 @@ mod tests {
                 });
             };
             assert!(catch_unwind(AssertUnwindSafe(|| pool.install(run))).is_err(), "{bad}");
+        }
+        for bad in 0..8 {
+            let run = || {
+                awake(|| {
+                    let items = (0..8).map(|item| (item, 3));
+                    share_parts_on(
+                        3,
+                        items,
+                        |(_, left)| *left,
+                        |item, units| {
+                            assert!(item.0 != bad || item.1 > 1, "as asked");
+                            item.1 -= units;
+                        },
+                    );
+                });
+            };
+            assert!(catch_unwind(AssertUnwindSafe(|| pool.install(run))).is_err(), "part of {bad}");
         }
         let before = count.load(Ordering::Relaxed);
         pool.install(|| share_on(3, 0..8, |_| _ = count.fetch_add(1, Ordering::Relaxed)));

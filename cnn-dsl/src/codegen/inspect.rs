@@ -83,8 +83,9 @@ impl Code<'_> {
         let routes = any(|step| step.op.needs.route);
         let kernels = choose(any(|step| step.op.sizes.is_some()), "packed");
         let (arena, tape) = (choose(any(|_| true), "arena"), choose(routes, "tape"));
-        let carve = any(|_| true).then(|| quote!(let a = Activations::carve(arena);));
-        let carve_tape = routes.then(|| quote!(let mut tape = tape.map(Tape::carve);));
+        let carve = any(|_| true).then(|| quote!(let a = Activations::carve(arena, 0);));
+        let carve_tape =
+            routes.then(|| quote!(let mut tape = tape.map(|tape| Tape::carve(tape, 0));));
         let common = self.common();
         quote! {
             fn look(#kernels: &Self::Kernels, #arena: &mut [f32], #tape: Option<&mut [f32]>) {
@@ -107,8 +108,8 @@ impl Code<'_> {
         let body = dispatch("step", &calls);
         let mirrored = choose(any(|step| step.op.sizes.is_some()), "transposed");
         let (arena, tape) = (choose(any(reads), "arena"), choose(any(|_| true), "tape"));
-        let carve = any(reads).then(|| quote!(let a = Activations::carve(arena);));
-        let carve_tape = any(|_| true).then(|| quote!(let t = Tape::carve(tape);));
+        let carve = any(reads).then(|| quote!(let a = Activations::carve(arena, 0);));
+        let carve_tape = any(|_| true).then(|| quote!(let t = Tape::carve(tape, 0);));
         let common = self.common();
         quote! {
             fn look_back(

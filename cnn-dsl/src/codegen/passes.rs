@@ -411,19 +411,19 @@ impl Code<'_> {
             let field = self.field(Some(index));
             quote! {
                 fn input_gradients(tape: &mut [f32]) -> Option<&mut [Self::Input]> {
-                    Some(Tape::carve(tape).#field)
+                    Some(Tape::carve(tape, 0).#field)
                 }
             }
         });
         quote! {
             fn inputs(arena: &mut [f32]) -> &mut [Self::Input] {
-                Activations::carve(arena).input
+                Activations::carve(arena, 0).input
             }
             fn scores(arena: &mut [f32]) -> &mut [Self::Output] {
-                Activations::carve(arena).#scores
+                Activations::carve(arena, 0).#scores
             }
             fn score_gradients(tape: &mut [f32]) -> &mut [Self::Output] {
-                Tape::carve(tape).#gradient
+                Tape::carve(tape, 0).#gradient
             }
             #input_gradients
         }

@@ -91,12 +91,12 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
                     tape.as_chunks_mut().0
                 }
                 fn forward(
-                    _: usize, _: &Self::Packed, _: &Self::Batch, _: &Exchange, _: Pass, _: usize,
-                    _: &mut [f32], _: &mut [f32],
+                    _: usize, _: &Self::Packed, _: &Self::Batch, _: &Exchange, _: Pass,
+                    _: [usize; 2], _: &mut [f32], _: &mut [f32],
                 ) {}
                 fn backward(
-                    _: usize, _: &Self::Transposed, _: &Self::Batch, _: &Exchange, _: Pass, _: usize,
-                    _: &mut [f32], _: &mut [f32],
+                    _: usize, _: &Self::Transposed, _: &Self::Batch, _: &Exchange, _: Pass,
+                    _: [usize; 2], _: &mut [f32], _: &mut [f32],
                 ) {}
                 fn learn(_: &Shards<'_>, _: &mut Learner<'_>) {}
             }

@@ -22,11 +22,13 @@ impl Code<'_> {
             return quote!(#moved #forward #backward #learn);
         }
         let count = number(stages.len() as u64);
-        let backward = self.backward_stage(&stages_back(&back));
+        let back = stages_back(&back);
+        let (backward, by_image) = (self.backward_stage(&back), by_image(&stages, &back));
         let couplings = self.couplings();
         let exchanging = self.exchanging();
         quote! {
             const STAGES: usize = #count;
+            #by_image
             #exchanging
             #moved
 
@@ -94,13 +96,14 @@ impl Code<'_> {
         let some = !steps.is_empty();
         let stage = choose(stages.len() > 1, "stage");
         let [images, arena] = ["images", "arena"].map(|name| choose(some, name));
-        let carve_arena = some.then(|| quote!(let #a = Activations::carve(arena);));
+        let cut = some.then(|| quote!(let [first, images] = images;));
+        let carve_arena = some.then(|| quote!(let #a = Activations::carve(arena, first);));
         let batches = steps.iter().any(|step| step.op.scope == Scope::Batch);
         let [batch, exchange, tape] =
             [(batches, "batch"), (exchanges, "exchange"), (batches || routes, "tape")]
                 .map(|(used, name)| choose(used, name));
         let t = if routes { quote!(mut t) } else { quote!(t) };
-        let carve = (batches || routes).then(|| quote!(let #t = Tape::carve(tape);));
+        let carve = (batches || routes).then(|| quote!(let #t = Tape::carve(tape, first);));
         quote! {
             fn forward(
                 #stage: usize,
@@ -108,10 +111,11 @@ impl Code<'_> {
                 #batch: &Self::Batch,
                 #exchange: &Exchange,
                 #pass: Pass,
-                #images: usize,
+                #images: [usize; 2],
                 #arena: &mut [f32],
                 #tape: &mut [f32],
             ) {
+                #cut
                 #carve_arena
                 #carve
                 #bodies
@@ -147,10 +151,11 @@ impl Code<'_> {
         let pass = choose(any(|step| step.op.needs.pass), "pass");
         let reads = any(|step| step.op.needs.input || step.op.needs.output);
         let [images, tape] = ["images", "tape"].map(|name| choose(!calls.is_empty(), name));
+        let cut = (!calls.is_empty()).then(|| quote!(let [first, images] = images;));
         let arena = choose(reads, "arena");
-        let carve_arena = reads.then(|| quote!(let a = Activations::carve(arena);));
+        let carve_arena = reads.then(|| quote!(let a = Activations::carve(arena, first);));
         let t = mutable("t", &calls);
-        let carve_tape = (!calls.is_empty()).then(|| quote!(let #t = Tape::carve(tape);));
+        let carve_tape = (!calls.is_empty()).then(|| quote!(let #t = Tape::carve(tape, first);));
         let clear = self.clear();
         quote! {
             fn backward(
@@ -159,10 +164,11 @@ impl Code<'_> {
                 _batch: &Self::Batch,
                 _exchange: &Exchange,
                 #pass: Pass,
-                #images: usize,
+                #images: [usize; 2],
                 #arena: &mut [f32],
                 #tape: &mut [f32],
             ) {
+                #cut
                 #carve_arena
                 #carve_tape
                 #clear
@@ -199,12 +205,13 @@ impl Code<'_> {
                 #batch: &Self::Batch,
                 #exchange: &Exchange,
                 #pass: Pass,
-                images: usize,
+                images: [usize; 2],
                 arena: &mut [f32],
                 tape: &mut [f32],
             ) {
-                let a = Activations::carve(arena);
-                let #t = Tape::carve(tape);
+                let [first, images] = images;
+                let a = Activations::carve(arena, first);
+                let #t = Tape::carve(tape, first);
                 #bodies
             }
         }
@@ -331,6 +338,20 @@ impl Code<'_> {
             fn learn(#shards: &Shards<'_>, #learner: &mut Learner<'_>) { #(#calls)* }
         }
     }
+}
+
+/// The stages in which each image is for itself, both ways. The last is not among them: it makes scores, and
+/// clears gradients.
+fn by_image(forward: &[&[Segment<'_>]], back: &[&[Segment<'_>]]) -> Option<TokenStream> {
+    let apart = |segment: &Segment<'_>| {
+        segment.scope() == Scope::Image || segment.steps[0].exchange.is_some()
+    };
+    let stages = forward.windows(2).zip(back).enumerate().filter(|(_, (stages, back))| {
+        let [stage, next] = stages else { return false };
+        stage.iter().chain(&next[..1]).chain(back.iter()).all(apart)
+    });
+    let stages: Vec<_> = stages.map(|(stage, _)| number(stage as u64)).collect();
+    (!stages.is_empty()).then(|| quote!(const BY_IMAGE: &'static [usize] = &[#(#stages),*];))
 }
 
 /// Segments by stage; every stage but the first starts with a step of the whole batch.

@@ -57,8 +57,8 @@ impl Code<'_> {
             impl<'a> Activations<'a> {
                 #starts
 
-                fn carve(arena: &'a mut [f32]) -> Self {
-                    let mut arena = Carve::new(arena, #shard);
+                fn carve(arena: &'a mut [f32], first: usize) -> Self {
+                    let mut arena = Carve::new(arena, #shard).skip(first);
                     Self { #(#cuts,)* }
                 }
             }
@@ -93,8 +93,8 @@ impl Code<'_> {
             impl<'a> Tape<'a> {
                 #starts
 
-                fn carve(tape: &'a mut [f32]) -> Self {
-                    let mut tape = Carve::new(tape, #shard);
+                fn carve(tape: &'a mut [f32], first: usize) -> Self {
+                    let mut tape = Carve::new(tape, #shard).skip(first);
                     Self { #(#cuts,)* }
                 }
             }

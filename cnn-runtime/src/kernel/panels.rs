@@ -95,6 +95,11 @@ impl<'a> Sixteen<'a> {
         these
     }
 
+    /// The rows.
+    pub(crate) fn rows(&self) -> &[&'a [f32]] {
+        &self.rows[..self.count]
+    }
+
     /// Writes a panel of as many rows as these are long; columns of zeros where there are fewer than sixteen.
     #[inline(always)]
     pub(super) fn turn<L: Lanes>(&self, panel: &mut [f32]) {

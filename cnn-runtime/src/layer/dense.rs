@@ -7,7 +7,7 @@ use crate::kernel::elementwise;
 use crate::kernel::matmul::{Blocks, Halves, multiply, outer_products, pack_rows, panels_len};
 use crate::kernel::panels::{Matrix, Sixteen, transpose_panel};
 use crate::kernel::rmsprop;
-use crate::kernel::simd::COLUMNS;
+use crate::kernel::simd::{COLUMNS, PANELS};
 use crate::network::Rows;
 use crate::optimizer::{Learner, Own};
 use crate::team::{Team, for_each_chunk, in_two, share};
@@ -15,9 +15,9 @@ use crate::team::{Team, for_each_chunk, in_two, share};
 /// Kernel rows whose gradients one task makes, whole panels of the transposed kernel.
 const TASK_ROWS: usize = 3 * COLUMNS;
 
-/// Inputs and units from which on there are [halves](Dense::halves) of them: what another core wrote of fewer
-/// weights is soon fetched.
-const HALVED: usize = 256;
+/// Units, of as many inputs or more, from which on there are [halves](Dense::halves): a task on the largest
+/// tile for each of two threads.
+const HALVED: usize = 2 * PANELS * COLUMNS;
 
 /// Multiply-adds that take as long as to read a weight.
 const PER_WEIGHT: u64 = 5;

@@ -2,7 +2,9 @@
 //! back is parallel over inputs, and the optimizer's step is part of it. The way forward sums first one half of
 //! the inputs, then the other, so that each of two cores meets the weights that it wrote.
 
-use ndarray::Axis;
+use std::iter::once;
+
+use ndarray::{ArrayViewMut3, Axis};
 
 use super::Dense;
 use super::dense::sum_rows;
@@ -116,21 +118,21 @@ impl Dense {
         let (images, rows) = (exchange.images(), whole(dy.count));
         let Parts { x, y, dy: panels, dx } = self.parts(exchange);
         let panels = &mut panels[..rows * self.units];
-        let gather = || {
-            if !first {
-                gather(dy, self.units, panels);
+        let shape = (whole(self.units) / COLUMNS, images, COLUMNS);
+        let mut blocks = ArrayViewMut3::from_shape(shape, &mut *y).expect("all of them");
+        let groups = panels.chunks_exact_mut(self.units * COLUMNS);
+        let groups = groups.zip(blocks.axis_chunks_iter_mut(Axis(1), COLUMNS)).enumerate();
+        // The bias as the last item: too short to be shared by itself.
+        share(groups.map(Ok).chain(once(Err(&mut *learner))), |part| match part {
+            Ok((group, (panel, blocks))) => {
+                let rows = sixteen(dy, self.units, group);
+                cut(&rows, blocks);
+                if !first {
+                    transpose_panel(&rows, panel);
+                }
             }
-            if self.bias {
-                self.step_bias(dy, learner);
-            }
-        };
-        let cut = || {
-            for_each_chunk(y, images * COLUMNS, &|p, y| {
-                cut(dy, self.units, p * COLUMNS, &mut y[..rows * COLUMNS]);
-            });
-        };
-        // Each too short to be shared by itself.
-        rayon::join(gather, cut);
+            Err(learner) => self.step_bias(dy, learner),
+        });
         let outer = Outer {
             images: &x[..rows * self.inputs],
             inputs: self.inputs,
@@ -171,6 +173,9 @@ impl Dense {
     }
 
     fn step_bias(&self, dy: Rows<'_>, learner: &mut Learner<'_>) {
+        if !self.bias {
+            return;
+        }
         let tensor = self.at.weights + self.kernel_len()..self.at.weights + self.weights_len();
         let Learner { weights, packed, gradients, squares, rule, .. } = learner;
         let gradients = &mut gradients[tensor.clone()];
@@ -184,28 +189,27 @@ impl Dense {
     }
 }
 
-/// Puts rows of `width` floats into panels of sixteen images, zeros where there are fewer.
-fn gather(rows: Rows<'_>, width: usize, panels: &mut [f32]) {
-    for_each_chunk(panels, width * COLUMNS, &|group, panel| {
-        transpose_panel(&sixteen(rows, width, group), panel);
-    });
-}
-
 /// The rows of one panel.
 fn sixteen(rows: Rows<'_>, width: usize, group: usize) -> Sixteen<'_> {
     let images = group * COLUMNS..rows.count;
     Sixteen::new(images.map(|image| rows.row(image, width)))
 }
 
-/// Sixteen columns from `first` on of all rows, zeros where there are none.
-fn cut(rows: Rows<'_>, width: usize, first: usize, to: &mut [f32]) {
-    let (to, _) = to.as_chunks_mut::<COLUMNS>();
-    for (image, to) in to.iter_mut().enumerate() {
-        *to = [0.0; COLUMNS];
-        if image < rows.count {
-            let row = &rows.row(image, width)[first..];
-            let count = row.len().min(COLUMNS);
-            copy_few(&mut to[..count], &row[..count]);
+/// Puts up to sixteen rows into blocks of sixteen columns, zeros where there is nothing.
+fn cut(rows: &Sixteen<'_>, mut blocks: ArrayViewMut3<'_, f32>) {
+    for (first, block) in (0..).step_by(COLUMNS).zip(blocks.outer_iter_mut()) {
+        let block = block.into_slice().expect("images lie side by side");
+        let (to, _) = block.as_chunks_mut::<COLUMNS>();
+        let mut rows = rows.rows().iter().map(|row| &row[first..]);
+        for to in to {
+            match rows.next() {
+                Some(row) if row.len() >= COLUMNS => to.copy_from_slice(&row[..COLUMNS]),
+                Some(row) => {
+                    *to = [0.0; COLUMNS];
+                    copy_few(&mut to[..row.len()], row);
+                }
+                None => *to = [0.0; COLUMNS],
+            }
         }
     }
 }
