@@ -104,13 +104,16 @@ impl Optimizer {
         gradients: &'a mut [f32],
     ) -> Learner<'a> {
         let rule = moves.then(|| self.rule());
-        Learner { weights, packed, transposed, gradients, squares: self.squares(), rule }
+        let squares = self.squares();
+        Learner { from: At::START, weights, packed, transposed, gradients, squares, rule }
     }
 }
 
 /// What layers need that make their weights' gradients and step at once, and lay out what came of it.
 #[derive(Debug)]
 pub struct Learner<'a> {
+    /// Where these arrays start in those of the model.
+    from: At,
     pub(crate) weights: &'a mut [f32],
     pub(crate) packed: &'a mut [f32],
     pub(crate) transposed: &'a mut [f32],
@@ -123,31 +126,69 @@ pub struct Learner<'a> {
 
 impl Learner<'_> {
     /// The gradients of all weights.
+    ///
+    /// # Panics
+    /// If this is one of [two](Self::in_two).
     pub fn gradients(&mut self) -> &mut [f32] {
+        assert_eq!(self.from, At::START, "the gradients of all weights");
         self.gradients
     }
 
-    /// A layer's own parts, of so many weights, packed and transposed ones, if it is to step.
-    pub(crate) fn own(
+    /// Lets the layers that lie before `middle` learn with `before`, and those from there on with `behind`, on
+    /// another thread if one is free.
+    pub fn in_two(
         &mut self,
-        at: At,
-        [weights, packed, transposed]: [usize; 3],
-    ) -> Option<Own<'_>> {
-        Some(Own {
-            rule: self.rule?,
-            weights: &mut self.weights[at.weights..][..weights],
-            packed: &mut self.packed[at.packed..][..packed],
-            transposed: &mut self.transposed[at.transposed..][..transposed],
-            gradients: &mut self.gradients[at.weights..][..weights],
-            squares: &mut self.squares[at.weights..][..weights],
-        })
+        middle: At,
+        before: impl FnOnce(&mut Learner<'_>) + Send,
+        behind: impl FnOnce(&mut Learner<'_>) + Send,
+    ) {
+        let Self { from, weights, packed, transposed, gradients, squares, rule } = self;
+        let at = middle.weights - from.weights;
+        let [weights, gradients, squares] =
+            [weights, gradients, squares].map(|floats| floats.split_at_mut(at));
+        let packed = packed.split_at_mut(middle.packed - from.packed);
+        let transposed = transposed.split_at_mut(middle.transposed - from.transposed);
+        let mut first = Learner {
+            from: *from,
+            weights: weights.0,
+            packed: packed.0,
+            transposed: transposed.0,
+            gradients: gradients.0,
+            squares: squares.0,
+            rule: *rule,
+        };
+        let mut second = Learner {
+            from: middle,
+            weights: weights.1,
+            packed: packed.1,
+            transposed: transposed.1,
+            gradients: gradients.1,
+            squares: squares.1,
+            rule: *rule,
+        };
+        rayon::join(|| before(&mut first), || behind(&mut second));
+    }
+
+    /// A layer's own parts, of so many weights, packed and transposed ones.
+    pub(crate) fn own(&mut self, at: At, [weights, packed, transposed]: [usize; 3]) -> Own<'_> {
+        let first = at.weights - self.from.weights;
+        // Layers without transposed weights have no place for them.
+        let turned = if transposed == 0 { 0 } else { at.transposed - self.from.transposed };
+        Own {
+            rule: self.rule,
+            weights: &mut self.weights[first..][..weights],
+            packed: &mut self.packed[at.packed - self.from.packed..][..packed],
+            transposed: &mut self.transposed[turned..][..transposed],
+            gradients: &mut self.gradients[first..][..weights],
+            squares: &mut self.squares[first..][..weights],
+        }
     }
 }
 
-/// A layer's part of a [`Learner`] that steps.
+/// A layer's part of a [`Learner`].
 #[derive(Debug)]
 pub(crate) struct Own<'a> {
-    pub rule: Rule,
+    pub rule: Option<Rule>,
     pub weights: &'a mut [f32],
     pub packed: &'a mut [f32],
     pub transposed: &'a mut [f32],

@@ -317,7 +317,8 @@ impl Code<'_> {
     fn learn(&self) -> TokenStream {
         let plan = self.plan;
         let steps = plan.steps.iter().filter(|step| step.learns() && !step.couples());
-        let calls = steps.map(|step| {
+        let steps: Vec<&Step> = steps.collect();
+        let calls = steps.iter().map(|step| {
             let (constant, first) = (ident(&step.constant), step.pulls[0] == Pull::None);
             let from = if step.op.scope == Scope::Shard {
                 let x = start(&plan.buffers[step.input()].name);
@@ -334,10 +335,29 @@ impl Code<'_> {
         });
         let calls: Vec<_> = calls.collect();
         let (shards, learner) = (named("shards", &calls), named("learner", &calls));
+        let body = if let Some((middle, at)) = in_two(&steps) {
+            let (before, behind) = calls.split_at(middle);
+            quote!(learner.in_two(#at, |learner| { #(#before)* }, |learner| { #(#behind)* });)
+        } else {
+            quote!(#(#calls)*)
+        };
         quote! {
-            fn learn(#shards: &Shards<'_>, #learner: &mut Learner<'_>) { #(#calls)* }
+            fn learn(#shards: &Shards<'_>, #learner: &mut Learner<'_>) { #body }
         }
     }
+}
+
+/// Where layers that learn by themselves are cut in two, which learn beside each other: before the matrix
+/// products, if convolutions alone come before them. Each of both is too little work for many threads.
+fn in_two(steps: &[&Step]) -> Option<(usize, TokenStream)> {
+    let product = |step: &&Step| step.op.scope == Scope::Shard;
+    let middle = steps.iter().position(product).filter(|middle| *middle > 0)?;
+    let apart = steps[middle..].iter().all(product) && steps.iter().all(|step| step.moves());
+    let [weights, packed, transposed] = [0, 1, 2].map(|i| number(steps[middle].at[i]));
+    let at = quote! {
+        At { weights: #weights, packed: #packed, transposed: #transposed, ..At::START }
+    };
+    apart.then_some((middle, at))
 }
 
 /// The stages in which each image is for itself, both ways. The last is not among them: it makes scores, and

@@ -6,7 +6,7 @@ use super::At;
 use crate::kernel::elementwise;
 use crate::kernel::matmul::{Blocks, Halves, multiply, outer_products, pack_rows, panels_len};
 use crate::kernel::panels::{Matrix, Sixteen, transpose_panel};
-use crate::kernel::rmsprop;
+use crate::kernel::rmsprop::{self, Rule};
 use crate::kernel::simd::{COLUMNS, PANELS};
 use crate::network::Rows;
 use crate::optimizer::{Learner, Own};
@@ -187,14 +187,15 @@ impl Dense {
     pub fn learn(&self, x: Rows<'_>, dy: Rows<'_>, first: bool, learner: &mut Learner<'_>) {
         let transposed = if first { 0 } else { self.transposed_len() };
         let lens = [self.weights_len(), self.packed_len(), transposed];
-        match learner.own(self.at, lens) {
-            Some(own) => self.step(x, dy, own),
-            None => self.weight_gradients(x, dy, learner.gradients()),
+        let own = learner.own(self.at, lens);
+        match own.rule {
+            Some(rule) => self.step(x, dy, rule, own),
+            None => self.sum(x, dy, own.gradients),
         }
     }
 
-    fn step(&self, x: Rows<'_>, dy: Rows<'_>, own: Own<'_>) {
-        let Own { rule, weights, packed, transposed, gradients, squares } = own;
+    fn step(&self, x: Rows<'_>, dy: Rows<'_>, rule: Rule, own: Own<'_>) {
+        let Own { weights, packed, transposed, gradients, squares, .. } = own;
         let (x, dy) = (self.blocks(x, self.inputs), self.blocks(dy, self.units));
         let [(weights, bias), (gradients, bias_gradients), (squares, bias_squares)] =
             [weights, gradients, squares].map(|floats| floats.split_at_mut(self.kernel_len()));
@@ -234,8 +235,11 @@ impl Dense {
     /// If fewer than 15 floats, of any value, lie behind the last row of `x` or of `dy`: one of them is read in
     /// whole panels.
     pub fn weight_gradients(&self, x: Rows<'_>, dy: Rows<'_>, gradients: &mut [f32]) {
+        self.sum(x, dy, &mut gradients[self.at.weights..][..self.weights_len()]);
+    }
+
+    fn sum(&self, x: Rows<'_>, dy: Rows<'_>, gradients: &mut [f32]) {
         let (x, dy) = (self.blocks(x, self.inputs), self.blocks(dy, self.units));
-        let gradients = &mut gradients[self.at.weights..][..self.weights_len()];
         let (kernel, bias) = gradients.split_at_mut(self.kernel_len());
         for_each_chunk(kernel, TASK_ROWS * self.units, &|task, kernel| {
             outer_products(x, dy, task * TASK_ROWS, kernel);

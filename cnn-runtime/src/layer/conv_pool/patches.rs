@@ -4,7 +4,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
 use super::ConvPool;
 use crate::kernel::elementwise::{self, copy_few};
-use crate::kernel::rmsprop;
+use crate::kernel::rmsprop::{self, Rule};
 use crate::kernel::simd::{COLUMNS, Lanes, Vector, load_columns, vectorized};
 use crate::network::Parts;
 use crate::optimizer::{Learner, Own};
@@ -37,15 +37,19 @@ impl ConvPool {
     pub fn learn(&self, shards: Parts<'_>, first: bool, learner: &mut Learner<'_>) {
         let transposed = if first { 0 } else { self.transposed_len() };
         let lens = [self.weights_len(), self.packed_len(), transposed];
-        match learner.own(self.conv.at, lens) {
-            Some(own) => self.step(shards, own),
-            None => self.weight_gradients(shards, learner.gradients()),
+        let own = learner.own(self.conv.at, lens);
+        match own.rule {
+            Some(rule) => self.step(shards, rule, own),
+            None => self.sum(shards, own.gradients),
         }
     }
 
     /// Adds up the shards' gradients, in their order.
     pub fn weight_gradients(&self, shards: Parts<'_>, gradients: &mut [f32]) {
-        let gradients = &mut gradients[self.conv.at.weights..][..self.weights_len()];
+        self.sum(shards, &mut gradients[self.conv.at.weights..][..self.weights_len()]);
+    }
+
+    fn sum(&self, shards: Parts<'_>, gradients: &mut [f32]) {
         let (kernel, bias) = gradients.split_at_mut(self.conv.taps() * self.conv.filters);
         let mut kernel = matrix(self.conv.filters, kernel);
         let kernels = kernel.axis_chunks_iter_mut(Axis(1), COLUMNS).enumerate();
@@ -56,8 +60,8 @@ impl ConvPool {
     }
 
     /// Sixteen channels at a time, which stay in the first cache.
-    fn step(&self, shards: Parts<'_>, own: Own<'_>) {
-        let Own { rule, weights, packed, transposed, gradients, squares } = own;
+    fn step(&self, shards: Parts<'_>, rule: Rule, own: Own<'_>) {
+        let Own { weights, packed, transposed, gradients, squares, .. } = own;
         let (filters, first) = (self.conv.filters, transposed.is_empty());
         let [(weights, bias), (gradients, bias_gradients), (squares, bias_squares)] =
             [weights, gradients, squares]
