@@ -360,15 +360,18 @@ fn in_two(steps: &[&Step]) -> Option<(usize, TokenStream)> {
     apart.then_some((middle, at))
 }
 
-/// The stages in which each image is for itself, both ways. The last is not among them: it makes scores, and
-/// clears gradients.
+/// The stages in which each image is for itself, both ways, and is work enough to be handed out alone. The last
+/// is not among them: it makes scores, and clears gradients.
 fn by_image(forward: &[&[Segment<'_>]], back: &[&[Segment<'_>]]) -> Option<TokenStream> {
     let apart = |segment: &Segment<'_>| {
         segment.scope() == Scope::Image || segment.steps[0].exchange.is_some()
     };
+    let worth = |segment: &Segment<'_>| {
+        segment.steps.iter().any(|step| step.op.sizes.is_some() && step.exchange.is_none())
+    };
     let stages = forward.windows(2).zip(back).enumerate().filter(|(_, (stages, back))| {
         let [stage, next] = stages else { return false };
-        stage.iter().chain(&next[..1]).chain(back.iter()).all(apart)
+        stage.iter().any(worth) && stage.iter().chain(&next[..1]).chain(back.iter()).all(apart)
     });
     let stages: Vec<_> = stages.map(|(stage, _)| number(stage as u64)).collect();
     (!stages.is_empty()).then(|| quote!(const BY_IMAGE: &'static [usize] = &[#(#stages),*];))
