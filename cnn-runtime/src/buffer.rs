@@ -181,7 +181,7 @@ impl<'a> Carve<'a> {
     /// `N` floats for every image, from the first that is not skipped.
     ///
     /// # Panics
-    /// If the arena is too small.
+    /// If the arena is too small, or more images are skipped than there are.
     #[must_use]
     pub fn rows<const N: usize>(&mut self) -> &'a mut [[f32; N]] {
         &mut self.take(self.capacity * N).as_chunks_mut().0[self.first..]

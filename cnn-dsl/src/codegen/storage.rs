@@ -57,6 +57,7 @@ impl Code<'_> {
             impl<'a> Activations<'a> {
                 #starts
 
+                /// The rows from image `first` on.
                 fn carve(arena: &'a mut [f32], first: usize) -> Self {
                     let mut arena = Carve::new(arena, #shard).skip(first);
                     Self { #(#cuts,)* }
@@ -93,6 +94,7 @@ impl Code<'_> {
             impl<'a> Tape<'a> {
                 #starts
 
+                /// The rows from image `first` on.
                 fn carve(tape: &'a mut [f32], first: usize) -> Self {
                     let mut tape = Carve::new(tape, #shard).skip(first);
                     Self { #(#cuts,)* }
