@@ -33,6 +33,12 @@ struct Parts<'a> {
     dx: &'a mut [f32],
 }
 
+/// What lays the outputs' gradients out: the images of a group, or what sums them for the bias.
+enum Task<G, B> {
+    Group(G),
+    Bias(B),
+}
+
 const fn whole(floats: usize) -> usize {
     floats.next_multiple_of(COLUMNS)
 }
@@ -123,15 +129,16 @@ impl Dense {
         let groups = panels.chunks_exact_mut(self.units * COLUMNS);
         let groups = groups.zip(blocks.axis_chunks_iter_mut(Axis(1), COLUMNS)).enumerate();
         // The bias as the last item: too short to be shared by itself.
-        share(groups.map(Ok).chain(once(Err(&mut *learner))), |part| match part {
-            Ok((group, (panel, blocks))) => {
+        let bias = once(Task::Bias(&mut *learner));
+        share(groups.map(Task::Group).chain(bias), |task| match task {
+            Task::Group((group, (panel, blocks))) => {
                 let rows = sixteen(dy, self.units, group);
                 cut(&rows, blocks);
                 if !first {
                     transpose_panel(&rows, panel);
                 }
             }
-            Err(learner) => self.step_bias(dy, learner),
+            Task::Bias(learner) => self.step_bias(dy, learner),
         });
         let outer = Outer {
             images: &x[..rows * self.inputs],
