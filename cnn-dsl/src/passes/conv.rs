@@ -82,6 +82,9 @@ const WINOGRAD: u64 = PANEL;
 /// product has too few rows for each factor that it reads.
 const FOURS: u64 = 8;
 
+/// The same of 2x2 kernels, whose larger tiles have 25 places instead of 36.
+const FOURS_OF_2X2: u64 = 4;
+
 /// The same for sums over tiles, of a kernel's gradient: fewer do not make up for the sums of more places.
 const FOURS_IN_SUMS: u64 = 32;
 
@@ -118,8 +121,8 @@ impl Winograd {
         let twos = Self { input: [height, width], output, kernel, outputs: 2 };
         let fours = Self { outputs: 4, ..twos };
         let tiles = |by: Self| by.tiles(output).into_iter().product::<u64>();
-        let larger = kernel == 3
-            && tiles(fours) >= FOURS
+        let least = if kernel == 2 { FOURS_OF_2X2 } else { FOURS };
+        let larger = tiles(fours) >= least
             && tiles(fours) * fours.places() < tiles(twos) * twos.places();
         pays.then_some(if larger { fours } else { twos })
     }

@@ -125,7 +125,7 @@ impl Conv2D {
     /// are about twice those of the definition.
     #[must_use]
     pub const fn winograd4(self) -> Self {
-        assert!(self.kernel[0] == 3);
+        assert!(matches!(self.kernel[0], 2 | 3));
         self.by(4)
     }
 

@@ -308,20 +308,37 @@ impl Pooled<'_> {
     fn take<W: Vector, const N: usize>(
         &mut self,
         filter: usize,
-        [row, first]: [usize; 2],
+        first: [usize; 2],
         mut maxima: [Maxima<W>; N],
     ) {
-        let [_, columns, channels] = self.output;
-        let (at, left) = ((row * columns + first) * channels + filter, channels - filter);
         if self.relu {
             unrolled!(N, i => maxima[i] = maxima[i].relu());
         }
         let (mut best, mut winners) = ([maxima[0].best; N], [maxima[0].winners; N]);
         unrolled!(N, i => (best[i], winners[i]) = (maxima[i].best, maxima[i].winners));
-        store_rows(best, &mut self.y[at..], channels, left);
+        self.store(filter, first, best);
         if !self.route.is_empty() {
-            store_rows(winners, &mut self.route[at..], channels, left);
+            let (at, channels) = self.at(filter, first);
+            store_rows(winners, &mut self.route[at..], channels, channels - filter);
         }
+    }
+
+    #[inline(always)]
+    fn store<W: Vector, const N: usize>(
+        &mut self,
+        filter: usize,
+        first: [usize; 2],
+        best: [W; N],
+    ) {
+        let (at, channels) = self.at(filter, first);
+        store_rows(best, &mut self.y[at..], channels, channels - filter);
+    }
+
+    /// Where a window's outputs from `filter` on start, and the number of filters.
+    #[inline(always)]
+    fn at(&self, filter: usize, [row, column]: [usize; 2]) -> (usize, usize) {
+        let [_, columns, channels] = self.output;
+        ((row * columns + column) * channels + filter, channels)
     }
 }
 
@@ -333,6 +350,11 @@ impl Sink for Pooled<'_> {
         first: [usize; 2],
         outputs: [[W; 4]; N],
     ) {
+        if self.relu && self.route.is_empty() {
+            let mut best = [outputs[0][0]; N];
+            unrolled!(N, window => best[window] = largest(outputs[window]).relu());
+            return self.store(filter, first, best);
+        }
         let mut maxima = [Maxima::new(outputs[0][0]); N];
         unrolled!(N, window => {
             maxima[window] = Maxima::new(outputs[window][0]);
@@ -340,6 +362,12 @@ impl Sink for Pooled<'_> {
         });
         self.take(filter, first, maxima);
     }
+}
+
+/// The largest of four; NaN wins.
+#[inline(always)]
+fn largest<W: Vector>([a, b, c, d]: [W; 4]) -> W {
+    d.larger(c.larger(b.larger(a))).unless_nan([a, b, c, d])
 }
 
 /// The maxima of sixteen channels over the places of a window seen so far, and these places as bits.

@@ -202,6 +202,7 @@ fn transform_kernels_body<L: Lanes>(
         match form.inputs() {
             3 => transform_kernel::<L::Wide, 2, 3>(kernel, to, stride),
             4 => transform_kernel::<L::Wide, 3, 4>(kernel, to, stride),
+            5 => transform_kernel::<L::Wide, 2, 5>(kernel, to, stride),
             _ => transform_kernel::<L::Wide, 3, 6>(kernel, to, stride),
         }
     }
@@ -247,6 +248,7 @@ pub(super) fn convolve<L: Lanes>(
     match this.form.inputs() {
         3 => convolve_by::<L, 3, 2>(this, packed, x, scratch, sink),
         4 => convolve_by::<L, 4, 2>(this, packed, x, scratch, sink),
+        5 => convolve_by::<L, 5, 4>(this, packed, x, scratch, sink),
         _ => convolve_by::<L, 6, 4>(this, packed, x, scratch, sink),
     }
 }

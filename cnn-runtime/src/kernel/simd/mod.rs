@@ -68,6 +68,10 @@ pub(crate) trait Vector: Copy {
     fn exceeds(self, a: Self) -> Self::Mask;
     /// `self > a`, or `self` is NaN.
     fn wins(self, a: Self) -> Self::Mask;
+    /// `self` where it exceeds `a`, elsewhere `a`.
+    fn larger(self, a: Self) -> Self;
+    /// NaN where one of `others` is, elsewhere `self`.
+    fn unless_nan(self, others: [Self; 4]) -> Self;
     /// Where the bits are those of `a`.
     fn same_bits(self, a: Self) -> Self::Mask;
     /// `self` where `mask` says yes, elsewhere `other`.
@@ -293,6 +297,16 @@ impl<L: Lanes> Vector for Pair<L> {
     }
 
     #[inline(always)]
+    fn larger(self, a: Self) -> Self {
+        Self(self.0.larger(a.0), self.1.larger(a.1))
+    }
+
+    #[inline(always)]
+    fn unless_nan(self, [a, b, c, d]: [Self; 4]) -> Self {
+        Self(self.0.unless_nan([a.0, b.0, c.0, d.0]), self.1.unless_nan([a.1, b.1, c.1, d.1]))
+    }
+
+    #[inline(always)]
     fn same_bits(self, a: Self) -> Self::Mask {
         (self.0.same_bits(a.0), self.1.same_bits(a.1))
     }
@@ -411,6 +425,17 @@ impl Vector for Portable {
     #[inline(always)]
     fn wins(self, a: Self) -> Self::Mask {
         std::array::from_fn(|i| self.0[i] > a.0[i] || self.0[i].is_nan())
+    }
+
+    #[inline(always)]
+    fn larger(self, a: Self) -> Self {
+        self.select(self.exceeds(a), a)
+    }
+
+    #[inline(always)]
+    fn unless_nan(self, others: [Self; 4]) -> Self {
+        let nan = |i: usize| others.iter().any(|other| other.0[i].is_nan());
+        Self(std::array::from_fn(|i| if nan(i) { f32::NAN } else { self.0[i] }))
     }
 
     #[inline(always)]

@@ -99,6 +99,24 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            fn larger(self, a: Self) -> Self {
+                // SAFETY: as above.
+                Self(unsafe { $max(self.0, a.0) })
+            }
+
+            #[inline(always)]
+            fn unless_nan(self, [a, b, c, d]: [Self; 4]) -> Self {
+                // SAFETY: as above.
+                let nan = unsafe {
+                    $or(
+                        $compare::<_CMP_UNORD_Q>(a.0, b.0),
+                        $compare::<_CMP_UNORD_Q>(c.0, d.0),
+                    )
+                };
+                Self::splat(f32::NAN).select(nan, self)
+            }
+
+            #[inline(always)]
             fn same_bits(self, a: Self) -> Self::Mask {
                 // SAFETY: as above.
                 unsafe { $same($bits(self.0), $bits(a.0)) }

@@ -419,6 +419,10 @@ pub(super) fn run_odd_windows(relu: bool) -> Made<f32> {
     let (mut y, mut route) = (vec![0.0; count * filters], vec![0.0; count * filters]);
     let mut scratch = vec![f32::NAN; layer.forward_scratch()];
     layer.forward(&packed, &x, &mut y, Some(&mut route), &mut scratch);
+    let mut predicted = vec![0.0; count * filters];
+    layer.forward(&packed, &x, &mut predicted, None, &mut scratch);
+    let bits = |floats: &[f32]| floats.iter().map(|float| float.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&predicted), bits(&y));
     for (i, (y, route)) in y.iter().zip(&route).enumerate() {
         let window = window(i / filters);
         let [best, winner] = pool_in_order(window, relu);
@@ -506,13 +510,13 @@ fn winograds_gradients_round_like_the_definitions() {
 /// With tiles of four by four outputs, some of which lie partly outside; behind half of them a pooling. The
 /// last ones have tiles enough for a kernel's gradient to go by them too.
 pub(super) fn convolutions_in_fours() -> Vec<Entry> {
-    let kernel_size = [3, 3];
-    let of = |slow, input, filters, padding| reference::Conv2D { input, filters, padding, ..slow };
-    let threes =
-        tiled_convolutions().into_iter().filter(|entry| entry.slow.kernel_size == kernel_size);
-    let slow: Vec<_> = threes.map(|entry| entry.slow).collect();
+    let slow: Vec<_> = tiled_convolutions().into_iter().map(|entry| entry.slow).collect();
+    let of = |side: usize, (input, filters)| {
+        let (kernel_size, padding) = ([side; 2], [1; 4]);
+        reference::Conv2D { input, filters, kernel_size, padding, ..slow[0] }
+    };
     let wide = [([14, 14, 32], 64), ([32, 32, 16], 16), ([24, 25, 16], 17)];
-    let wide = wide.map(|(input, filters)| of(slow[0], input, filters, [1; 4]));
+    let wide: Vec<_> = [2, 3].into_iter().flat_map(|side| wide.map(|size| of(side, size))).collect();
     let entry = |(i, slow): (usize, reference::Conv2D)| {
         let fits = slow.output()[..2].iter().all(|&size| size > 1);
         let pool = (i % 2 > 0 && fits).then_some([2, 2]);

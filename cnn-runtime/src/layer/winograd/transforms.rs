@@ -10,8 +10,11 @@
 //! errors: Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
 //! Neural Networks" (2020), compare choices.
 //!
+//! So is F(4x4, 2x2), at +-3/8, +-5/4 and infinity: of such points those with the smallest rounding errors
+//! whose factors are exact.
+//!
 //! Columns of a tile's inputs have `S` values, of its outputs `M`, of a kernel `K = S + 1 - M`. `S` says
-//! which algorithm it is: 3 is F(2x2, 2x2), 4 F(2x2, 3x3), 6 F(4x4, 3x3).
+//! which algorithm it is: 3 is F(2x2, 2x2), 4 F(2x2, 3x3), 5 F(4x4, 2x2), 6 F(4x4, 3x3).
 
 use crate::kernel::simd::{Vector, unrolled_for};
 
@@ -39,6 +42,12 @@ pub(super) fn of_tile<T: Transform<A, B>, W: Vector, const A: usize, const B: us
 
 /// The inner points; the outer ones are twice as far out.
 const INNER: f32 = std::f32::consts::FRAC_1_SQRT_2;
+
+/// The points of F(4x4, 2x2), and their squares.
+const NEAR: f32 = 3.0 / 8.0;
+const FAR: f32 = 5.0 / 4.0;
+const NEAR2: f32 = NEAR * NEAR;
+const FAR2: f32 = FAR * FAR;
 
 /// `factor * x`.
 #[inline(always)]
@@ -73,6 +82,12 @@ impl<const S: usize> Transform<S, S> for Differences {
             places[1] = d[1].add(d[2]);
             places[2] = d[2].sub(d[1]);
             places[3] = d[1].sub(d[3]);
+        } else if S == 5 {
+            let (even, odd) = (plus(-FAR2, d[0], d[2]), plus(-FAR2, d[1], d[3]));
+            [places[0], places[1]] = both(odd, NEAR, even);
+            let (even, odd) = (plus(-NEAR2, d[0], d[2]), plus(-NEAR2, d[1], d[3]));
+            [places[2], places[3]] = both(odd, FAR, even);
+            places[4] = plus(NEAR2 * FAR2, d[0], plus(-(NEAR2 + FAR2), d[2], d[4]));
         } else {
             places[0] = plus(-2.5, d[2], d[0].add(d[4]));
             let (even, odd) = (plus(-2.0, d[2], d[4]), plus(-2.0, d[1], d[3]));
@@ -98,6 +113,13 @@ impl<const S: usize, const M: usize> Transform<S, M> for Totals {
         } else if S == 4 {
             outputs[0] = m[0].add(m[1]).add(m[2]);
             outputs[1] = m[1].sub(m[2]).sub(m[3]);
+        } else if S == 5 {
+            let (near, far) = (m[0].add(m[1]), m[2].add(m[3]));
+            outputs[0] = near.add(far);
+            outputs[2] = plus(FAR2, far, times(NEAR2, near));
+            let (near, far) = (m[0].sub(m[1]), m[2].sub(m[3]));
+            outputs[1] = plus(FAR, far, times(NEAR, near));
+            outputs[3] = plus(FAR * FAR2, far, plus(NEAR * NEAR2, near, m[4]));
         } else {
             let (inner, outer) = (m[1].add(m[2]), m[3].add(m[4]));
             outputs[0] = m[0].add(inner).add(outer);
@@ -125,6 +147,11 @@ impl<const K: usize, const S: usize> Transform<K, S> for Means {
             places[1] = ends.add(middle);
             places[2] = ends.sub(middle);
             places[3] = g[2];
+        } else if S == 5 {
+            let factor = 0.5 / (NEAR2 - FAR2);
+            [places[0], places[1]] = both(times(factor, g[1]), factor / NEAR, g[0]);
+            [places[2], places[3]] = both(times(-factor, g[1]), -factor / FAR, g[0]);
+            places[4] = g[1];
         } else {
             let even = times(-2.0 / 3.0, plus(0.5, g[2], g[0]));
             [places[1], places[2]] = both(even, -2.0 / 3.0 * INNER, g[1]);
