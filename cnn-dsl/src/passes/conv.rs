@@ -122,8 +122,8 @@ impl Winograd {
         let fours = Self { outputs: 4, ..twos };
         let tiles = |by: Self| by.tiles(output).into_iter().product::<u64>();
         let least = if kernel == 2 { FOURS_OF_2X2 } else { FOURS };
-        let larger = tiles(fours) >= least
-            && tiles(fours) * fours.places() < tiles(twos) * twos.places();
+        let larger =
+            tiles(fours) >= least && tiles(fours) * fours.places() < tiles(twos) * twos.places();
         pays.then_some(if larger { fours } else { twos })
     }
 

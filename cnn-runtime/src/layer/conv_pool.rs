@@ -324,12 +324,7 @@ impl Pooled<'_> {
     }
 
     #[inline(always)]
-    fn store<W: Vector, const N: usize>(
-        &mut self,
-        filter: usize,
-        first: [usize; 2],
-        best: [W; N],
-    ) {
+    fn store<W: Vector, const N: usize>(&mut self, filter: usize, first: [usize; 2], best: [W; N]) {
         let (at, channels) = self.at(filter, first);
         store_rows(best, &mut self.y[at..], channels, channels - filter);
     }

@@ -108,10 +108,7 @@ macro_rules! vector {
             fn unless_nan(self, [a, b, c, d]: [Self; 4]) -> Self {
                 // SAFETY: as above.
                 let nan = unsafe {
-                    $or(
-                        $compare::<_CMP_UNORD_Q>(a.0, b.0),
-                        $compare::<_CMP_UNORD_Q>(c.0, d.0),
-                    )
+                    $or($compare::<_CMP_UNORD_Q>(a.0, b.0), $compare::<_CMP_UNORD_Q>(c.0, d.0))
                 };
                 Self::splat(f32::NAN).select(nan, self)
             }

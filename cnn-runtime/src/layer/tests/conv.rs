@@ -516,7 +516,8 @@ pub(super) fn convolutions_in_fours() -> Vec<Entry> {
         reference::Conv2D { input, filters, kernel_size, padding, ..slow[0] }
     };
     let wide = [([14, 14, 32], 64), ([32, 32, 16], 16), ([24, 25, 16], 17)];
-    let wide: Vec<_> = [2, 3].into_iter().flat_map(|side| wide.map(|size| of(side, size))).collect();
+    let wide: Vec<_> =
+        [2, 3].into_iter().flat_map(|side| wide.map(|size| of(side, size))).collect();
     let entry = |(i, slow): (usize, reference::Conv2D)| {
         let fits = slow.output()[..2].iter().all(|&size| size > 1);
         let pool = (i % 2 > 0 && fits).then_some([2, 2]);
