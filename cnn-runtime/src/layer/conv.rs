@@ -121,8 +121,8 @@ impl Conv2D {
         self.by(2)
     }
 
-    /// The same with larger tiles: 3x3 kernels take a quarter of the multiplications, and rounding errors
-    /// are about twice those of the definition.
+    /// The same with larger tiles: 3x3 kernels take a quarter of the multiplications, 2x2 kernels two fifths,
+    /// and rounding errors are about twice those of the definition.
     #[must_use]
     pub const fn winograd4(self) -> Self {
         assert!(matches!(self.kernel[0], 2 | 3));

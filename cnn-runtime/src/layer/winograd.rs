@@ -1,7 +1,7 @@
 //! Convolutions in steps of one by Winograd's algorithm: `y = At [(G g Gt) * (Bt d B)] A`, summed over
 //! channels before the last step. Of 3x3 kernels F(2x2, 3x3) makes tiles of 2x2 outputs of 4x4 inputs with
 //! 16 multiplications where the definition takes 36, and F(4x4, 3x3) tiles of 4x4 outputs with 36 where it
-//! takes 144; of 2x2 kernels F(2x2, 2x2) takes 9 instead of 16.
+//! takes 144; of 2x2 kernels F(2x2, 2x2) takes 9 instead of 16, F(4x4, 2x2) 25 instead of 64.
 //!
 //! A value that is infinite or NaN reaches all outputs of the tiles that see it.
 //!
@@ -31,7 +31,7 @@ pub(super) type Square = [[f32; COLUMNS]; COLUMNS];
 /// F(outputs x outputs, kernel x kernel).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
-    /// A tile's outputs, down and across: 2, or with 3x3 kernels 4.
+    /// A tile's outputs, down and across: 2 or 4.
     pub outputs: usize,
     /// The kernel's height and width: 2 or 3.
     pub kernel: usize,
