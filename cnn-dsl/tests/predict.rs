@@ -22,8 +22,15 @@ impl<'a> Arena<'a> {
             vec![None; usize::try_from(slot.len).unwrap() * if slot.rows { images } else { 1 }]
         };
         let mut arena = Self { plan, slots: plan.predict.slots.iter().map(slot).collect() };
-        (0..images).for_each(|image| arena.write(0, image));
+        if arena.copies_input() {
+            (0..images).for_each(|image| arena.write(0, image));
+        }
         arena
+    }
+
+    /// Else the caller has it, and no call overwrites it.
+    fn copies_input(&self) -> bool {
+        self.plan.predict.places[0].is_some()
     }
 
     /// Where a buffer's row lies.
@@ -39,6 +46,9 @@ impl<'a> Arena<'a> {
     }
 
     fn read(&mut self, buffer: usize, image: usize, what: &str) {
+        if buffer == 0 && !self.copies_input() {
+            return;
+        }
         let owner = Some((buffer, image));
         let row = self.row(buffer, image);
         assert!(row.iter().all(|&found| found == owner), "{what}: {buffer} of {image} is gone");
@@ -139,6 +149,25 @@ const ODD: [&str; 4] = [
     }",
     "model Flat { input(2, 2, 1); Flatten; }",
 ];
+
+/// Images are read where they lie, but by matrix products, and where they are the outputs.
+#[test]
+fn inputs_are_copied_where_that_pays() {
+    let copies = |text: &str| {
+        let models = cnn_dsl::compile(text).unwrap();
+        plan(&models[0]).predict.places[0].is_some()
+    };
+    assert_eq!(ODD.map(copies), [false, false, false, true]);
+    assert!(copies(include_str!("../../specs/mnist_mlp.cnn")));
+    assert!(!copies(include_str!("../../specs/mnist_cnn.cnn")));
+    let odds = "model Odds {
+        input(5);
+        Softmax;
+        compile(loss = categorical_crossentropy, optimizer = rmsprop);
+        fit(batch_size = 4, epochs = 1);
+    }";
+    assert!(copies(odds), "the loss reads logits");
+}
 
 /// Every normalization behind a convolution, and with it nine sums.
 #[test]

@@ -60,6 +60,16 @@ pub trait Floats: Send + Sync + 'static {
     /// The array in a slice of N floats.
     fn of_mut(floats: &mut [f32]) -> &mut Self;
 
+    /// The arrays in a slice of as many floats as some of them hold.
+    fn rows(floats: &[f32]) -> &[Self]
+    where
+        Self: Sized;
+
+    /// The same.
+    fn rows_mut(floats: &mut [f32]) -> &mut [Self]
+    where
+        Self: Sized;
+
     /// As a slice.
     fn floats(&self) -> &[f32];
 
@@ -76,6 +86,14 @@ impl<const N: usize> Floats for [f32; N] {
 
     fn of_mut(floats: &mut [f32]) -> &mut Self {
         floats.try_into().expect("as many floats as the array holds")
+    }
+
+    fn rows(floats: &[f32]) -> &[Self] {
+        floats.as_chunks().0
+    }
+
+    fn rows_mut(floats: &mut [f32]) -> &mut [Self] {
+        floats.as_chunks_mut().0
     }
 
     fn floats(&self) -> &[f32] {

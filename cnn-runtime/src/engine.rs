@@ -9,7 +9,7 @@ use crate::buffer::{Buffer, Floats, Storage};
 use crate::data::{Examples, Inputs, Targets};
 use crate::exchange::Exchange;
 use crate::loss::{Target, argmax, crossentropy, softmax_crossentropy};
-use crate::model::{Model, load, load_one, tensor};
+use crate::model::{Model, load_one, tensor};
 use crate::network::{Defaults, LossKind, Network, Pass, Regularizer, Shards, Team};
 use crate::optimizer::{Learner, Optimizer, OptimizerKind};
 use crate::regularizer;
@@ -426,13 +426,12 @@ impl<N: Network> Model<N> {
     pub fn score(&self, examples: &Examples<'_>, loss: LossKind) -> Totals {
         let together = N::TOGETHER;
         let mut images = vec![Totals::default(); examples.len()];
-        self.sweep(&mut images, 1, together, |first, totals, arena| {
-            let count = totals.len();
-            load::<N>(examples.inputs, first.., &mut N::predict_inputs(arena, together)[..count]);
-            N::predict(self.packed(), Team::One, count, together, arena);
-            for (i, scores) in N::predict_scores(arena, together)[..count].iter().enumerate() {
+        self.sweep(examples.inputs, &mut images, together, |first, inputs, totals, arena| {
+            N::predict(self.packed(), Team::One, inputs, together, arena);
+            let scores = N::predict_scores(arena, together).iter();
+            for (i, (totals, scores)) in totals.iter_mut().zip(scores).enumerate() {
                 let target = target::<N>(examples, first + i);
-                totals[i] = score::<N>(loss, scores, target, 1.0, &mut []);
+                *totals = score::<N>(loss, scores, target, 1.0, &mut []);
             }
         });
         let mut all = Totals::default();

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use ndarray::{Array2, ArrayViewD, IxDyn};
 
-use crate::buffer::{Buffer, Floats, Storage};
+use crate::buffer::{Buffer, Floats, LINE, Storage};
 use crate::data::{ExamplesError, Inputs};
 use crate::initializer;
 use crate::kernel::elementwise;
@@ -114,10 +114,8 @@ impl<N: Network> Model<N> {
         // Each image's outputs are the same in any company, so that threads may share evenly.
         let together = images.div_ceil(threads()).clamp(1, N::TOGETHER);
         let team = if images == 1 { Team::current() } else { Team::One };
-        self.sweep(rows, outputs, together, |first, rows, arena| {
-            let count = rows.len() / outputs;
-            load::<N>(inputs, first.., &mut N::predict_inputs(arena, together)[..count]);
-            N::predict(self.packed(), team, count, together, arena);
+        self.sweep(inputs, rows, together, |_, images, rows, arena| {
+            N::predict(self.packed(), team, images, together, arena);
             let found = N::predict_outputs(arena, together);
             for (row, output) in rows.chunks_exact_mut(outputs).zip(found) {
                 row.copy_from_slice(output.floats());
@@ -126,29 +124,49 @@ impl<N: Network> Model<N> {
         Ok(all)
     }
 
-    /// Calls `work(number of the first image, items, an arena)` for every `together` images, which have
-    /// `each` items, in parallel.
+    /// Calls `work(number of the first image, images, their items, an arena)` for every `together` images, in
+    /// parallel. Each image has as many items.
     pub(crate) fn sweep<T: Send>(
         &self,
+        inputs: Inputs<'_>,
         items: &mut [T],
-        each: usize,
         together: usize,
-        work: impl Fn(usize, &mut [T], &mut [f32]) + Sync,
+        work: impl Fn(usize, &[N::Input], &mut [T], &mut [f32]) + Sync,
     ) {
-        let stride = together * N::SINGLE_ARENA;
-        let count = threads().min((items.len() / each).div_ceil(together)).max(1);
+        let len = N::Input::LEN;
+        let images = inputs.values() / len;
+        let each = items.len() / images.max(1);
+        // Floats are read where they lie.
+        let loaded = match inputs {
+            Inputs::Bytes(_) => (together * len).next_multiple_of(LINE),
+            Inputs::Floats(_) => 0,
+        };
+        let stride = loaded + together * N::SINGLE_ARENA;
+        let count = threads().min(images.div_ceil(together)).max(1);
         // Of several calls at a time one finds the arenas that the last has left.
         let left = self.arenas.lock().map(|mut left| std::mem::take(&mut *left));
         let mut arenas = left.unwrap_or_default();
         if arenas.len() < count * stride {
             arenas = Buffer::zeroed(count * stride);
         }
-        for (wave, items) in items.chunks_mut(count * together * each).enumerate() {
+        for (wave, items) in items.chunks_mut((count * together * each).max(1)).enumerate() {
             let arenas = arenas.chunks_exact_mut(stride);
             share(
                 items.chunks_mut(together * each).zip(arenas).enumerate(),
                 |(i, (items, arena))| {
-                    work((wave * count + i) * together, items, arena);
+                    let (first, some) = ((wave * count + i) * together, items.len() / each);
+                    let (loaded, arena) = arena.split_at_mut(loaded);
+                    let images = match inputs {
+                        Inputs::Floats(floats) => {
+                            N::Input::rows(&floats[first * len..][..some * len])
+                        }
+                        Inputs::Bytes(_) => {
+                            let images = &mut N::Input::rows_mut(loaded)[..some];
+                            load::<N>(inputs, first.., images);
+                            images
+                        }
+                    };
+                    work(first, images, items, arena);
                 },
             );
         }
@@ -225,9 +243,9 @@ impl<N: Network> Predictor<'_, N> {
     /// # Panics
     /// If `image` has another size than the network's input.
     pub fn predict(&mut self, image: &[f32]) -> &N::Output {
-        let input = &mut N::predict_inputs(&mut self.arena, 1)[0];
-        input.floats_mut().copy_from_slice(image);
-        N::predict(self.model.packed(), Team::current(), 1, 1, &mut self.arena);
+        assert_eq!(image.len(), N::Input::LEN, "an image of another size");
+        let (images, team) = (N::Input::rows(image), Team::current());
+        N::predict(self.model.packed(), team, images, 1, &mut self.arena);
         &N::predict_outputs(&mut self.arena, 1)[0]
     }
 }
@@ -239,7 +257,7 @@ impl<N: Network> fmt::Debug for Predictor<'_, N> {
 }
 
 /// Puts the images from number `first` on into an arena.
-pub(crate) fn load<N: Network>(
+fn load<N: Network>(
     inputs: Inputs<'_>,
     first: std::ops::RangeFrom<usize>,
     images: &mut [N::Input],

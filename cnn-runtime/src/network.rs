@@ -346,14 +346,11 @@ pub trait Network: Send + Sync + Sized + 'static {
         Self::transpose(weights, transposed);
     }
 
-    /// The images' place in an arena that predicts up to `capacity`.
-    fn predict_inputs(arena: &mut [f32], capacity: usize) -> &mut [Self::Input];
-
-    /// Runs the layers over the first `images` images of an arena as they predict.
+    /// Runs the layers over images as they predict, in an arena for up to `capacity`.
     fn predict(
         packed: &Self::Packed,
         team: Team,
-        images: usize,
+        inputs: &[Self::Input],
         capacity: usize,
         arena: &mut [f32],
     );

@@ -77,7 +77,7 @@ impl Code<'_> {
                 self.plan.weights_bytes(),
             ),
             constant(
-                "Bytes that predicting one input after the other takes.",
+                "Bytes that predicting one input after the other takes, the input aside.",
                 "INFERENCE_BYTES",
                 bytes.clone(),
                 self.plan.inference_bytes(),

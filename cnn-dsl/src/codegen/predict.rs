@@ -97,44 +97,49 @@ impl Code<'_> {
         }
     }
 
-    /// `predict`, and where its inputs and outputs lie.
+    /// `predict`, and where its outputs lie.
     pub(super) fn predictions(&self) -> TokenStream {
         let predict = &self.plan.predict;
-        let scope = |call: &Call| self.plan.steps[call.step].op.scope;
+        let (scope, many) =
+            (|call: &Call| self.plan.steps[call.step].op.scope, self.plan.together > 1);
         let chains =
             predict.calls.chunk_by(|a, b| scope(a) != Scope::Shard && scope(b) != Scope::Shard);
-        let bodies: Vec<TokenStream> = chains
-            .map(|chain| {
-                let calls: Vec<_> = chain.iter().map(|call| self.predict_call(call)).collect();
-                if self.plan.together == 1 || scope(&chain[0]) == Scope::Shard {
-                    quote!(#(#calls)*)
-                } else {
-                    quote!(for i in 0..images { #(#calls)* })
-                }
-            })
-            .collect();
+        let mut counts = many && predict.places[0].is_some();
+        let mut bodies = Vec::new();
+        for chain in chains {
+            let calls: Vec<_> = chain.iter().map(|call| self.predict_call(call)).collect();
+            let shared = scope(&chain[0]) == Scope::Shard;
+            let given =
+                predict.places[0].is_none() && chain.iter().any(|call| call.inputs.contains(&0));
+            counts |= many && (shared || !given);
+            bodies.push(match (shared || !many, given) {
+                (true, _) => quote!(#(#calls)*),
+                (false, true) => quote!(for (i, input) in inputs.iter().enumerate() { #(#calls)* }),
+                (false, false) => quote!(for i in 0..images { #(#calls)* }),
+            });
+        }
         let steps = || predict.calls.iter().map(|call| &self.plan.steps[call.step]);
         let packed = choose(steps().any(|step| step.op.sizes.is_some()), "packed");
         let team = choose(steps().any(|step| SHARED.contains(&step.op.kind)), "team");
-        let images = choose(self.plan.together > 1 && !predict.calls.is_empty(), "images");
-        let [capacity, arena] =
-            ["capacity", "arena"].map(|name| choose(!predict.calls.is_empty(), name));
-        let carve =
-            (!predict.calls.is_empty()).then(|| quote!(let mut s = Slots::carve(arena, capacity);));
-        let [inputs, outputs, scores] = [0, predict.outputs, predict.scores]
+        let images = counts.then(|| quote!(let images = inputs.len();));
+        let kept = predict.places[0].map(|place| {
+            let (slot, len) = (Self::slot(place.slot), number(self.plan.buffers[0].shape.len()));
+            let images = if many { quote!(images) } else { quote!(1) };
+            quote!(s.#slot.first_mut(#images, #len).copy_from_slice(inputs.as_flattened());)
+        });
+        let [outputs, scores] = [predict.outputs, predict.scores]
             .map(|buffer| Self::slot(predict.places[buffer].map_or(0, |place| place.slot)));
         quote! {
-            fn predict_inputs(arena: &mut [f32], capacity: usize) -> &mut [Self::Input] {
-                Slots::carve(arena, capacity).#inputs.rows()
-            }
             fn predict(
                 #packed: &Self::Packed,
                 #team: Team,
-                #images: usize,
-                #capacity: usize,
-                #arena: &mut [f32],
+                inputs: &[Self::Input],
+                capacity: usize,
+                arena: &mut [f32],
             ) {
-                #carve
+                let mut s = Slots::carve(arena, capacity);
+                #images
+                #kept
                 #(#bodies)*
             }
             fn predict_outputs(arena: &mut [f32], capacity: usize) -> &[Self::Output] {
@@ -178,7 +183,13 @@ impl Code<'_> {
 
     /// The rows of a buffer that a call of `step` takes: one, or those of all images.
     fn predict_array(&self, buffer: usize, step: &Step, mutable: bool) -> TokenStream {
-        let Some(place) = self.plan.predict.places[buffer] else { return TokenStream::new() };
+        let Some(place) = self.plan.predict.places[buffer] else {
+            return match (buffer, self.plan.together) {
+                (0, 1) => quote!(&inputs[0]),
+                (0, _) => quote!(input),
+                _ => TokenStream::new(),
+            };
+        };
         let (slot, len) = (Self::slot(place.slot), number(self.plan.buffers[buffer].shape.len()));
         if step.op.scope == Scope::Shard {
             let first = if mutable { ident("first_mut") } else { ident("first") };

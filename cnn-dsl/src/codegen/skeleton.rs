@@ -71,10 +71,7 @@ pub fn skeleton(name: &str, options: &Options) -> TokenStream {
 
                 fn pack(_: &Self::Weights, _: &mut Self::Packed) {}
                 fn transpose(_: &Self::Weights, _: &mut Self::Transposed) {}
-                fn predict_inputs(arena: &mut [f32], _: usize) -> &mut [Self::Input] {
-                    arena.as_chunks_mut().0
-                }
-                fn predict(_: &Self::Packed, _: Team, _: usize, _: usize, _: &mut [f32]) {}
+                fn predict(_: &Self::Packed, _: Team, _: &[Self::Input], _: usize, _: &mut [f32]) {}
                 fn predict_outputs(arena: &mut [f32], _: usize) -> &[Self::Output] {
                     arena.as_chunks().0
                 }

@@ -526,7 +526,8 @@ impl Plan {
         self.params.saturating_mul(F32)
     }
 
-    /// Bytes that predicting one image after the other takes: weights in both layouts, and an arena.
+    /// Bytes that predicting one image after the other takes: weights in both layouts, and an arena. The image
+    /// is read where the caller has it.
     #[must_use]
     pub fn inference_bytes(&self) -> u64 {
         let weights = self.weights[0].saturating_add(self.packed());

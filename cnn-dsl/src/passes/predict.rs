@@ -9,7 +9,8 @@ use super::{Part, Scope, lines};
 pub struct Predict {
     /// In order of execution.
     pub calls: Vec<Call>,
-    /// Where the input and each step's output lie; `None` for what is never stored.
+    /// Where the input and each step's output lie; `None` for what is never stored, and for an input that
+    /// is read where the caller has it.
     pub places: Vec<Option<Place>>,
     /// The arena's slots.
     pub slots: Vec<Slot>,
@@ -123,7 +124,10 @@ impl Predict {
     /// Gives every buffer a slot, which those whose lives do not meet share.
     fn place(&mut self, steps: &[Step], lens: &[u64], together: u64) {
         let chains = self.chains(steps);
-        let lives = self.lives(&chains, together, lens.len());
+        let mut lives = self.lives(&chains, together, lens.len());
+        if !self.copies_input(steps) {
+            lives[0] = None;
+        }
         self.places = vec![None; lens.len()];
         let mut order: Vec<usize> = (0..lens.len()).filter(|&b| lives[b].is_some()).collect();
         order.sort_by_key(|&buffer| lives[buffer].map(|life| life.first));
@@ -147,6 +151,14 @@ impl Predict {
             taken[slot] = life.last;
             self.places[buffer] = Some(Place { slot, rows: life.rows });
         }
+    }
+
+    /// Whether predictions begin with a copy of the input: if it is an output too, or if a matrix product reads
+    /// it, which goes through all images side by side.
+    fn copies_input(&self, steps: &[Step]) -> bool {
+        let shared = |call: &&Call| steps[call.step].op.scope == Scope::Shard;
+        let read = self.calls.iter().filter(shared).any(|call| call.inputs.contains(&0));
+        read || [self.scores, self.outputs].contains(&0)
     }
 
     /// The numbers of the chains that calls are in: calls in a row that take one image.
