@@ -243,7 +243,8 @@ impl<N: Network> Predictor<'_, N> {
     /// # Panics
     /// If `image` has another size than the network's input.
     pub fn predict(&mut self, image: &[f32]) -> &N::Output {
-        assert_eq!(image.len(), N::Input::LEN, "an image of another size");
+        let (len, found) = (N::Input::LEN, image.len());
+        assert!(found == len, "{} takes images of {len} values, not {found}", N::NAME);
         let (images, team) = (N::Input::rows(image), Team::current());
         N::predict(self.model.packed(), team, images, 1, &mut self.arena);
         &N::predict_outputs(&mut self.arena, 1)[0]

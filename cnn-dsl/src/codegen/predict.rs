@@ -100,8 +100,8 @@ impl Code<'_> {
     /// `predict`, and where its outputs lie.
     pub(super) fn predictions(&self) -> TokenStream {
         let predict = &self.plan.predict;
-        let (scope, many) =
-            (|call: &Call| self.plan.steps[call.step].op.scope, self.plan.together > 1);
+        let scope = |call: &Call| self.plan.steps[call.step].op.scope;
+        let many = self.plan.together > 1;
         let chains =
             predict.calls.chunk_by(|a, b| scope(a) != Scope::Shard && scope(b) != Scope::Shard);
         let mut counts = many && predict.places[0].is_some();
